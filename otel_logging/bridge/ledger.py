@@ -1,0 +1,113 @@
+"""The books of this process: every record made is exported, held, or dropped with a reason, and the sums agree.
+
+Counting happens on the hot path, so each thread counts in a cell of its own without a lock; reading adds the cells up.
+Incidents that are not records (a refused call id, a setting that was wrong) are counted in `otel_logging.trouble`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from otel_logging import trouble
+
+CREATED = "created"
+EXPORTED = "exported"
+
+
+class _Cell(dict[str, int]):
+    """One thread's counts. A dict of its own class so that it can be told apart when debugging."""
+
+    def __missing__(self, key: str) -> int:
+        return 0
+
+
+class _Local(threading.local):
+    cell: _Cell | None = None
+
+
+class Ledger:
+    """Counts of records. All methods may be called from any thread, and none raises."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards _cells and _gauges, never held while counting
+        self._cells: list[tuple[threading.Thread, _Cell]] = []
+        self._settled = _Cell()  # what finished threads had counted
+        self._gauges: dict[str, Callable[[], int]] = {}
+        self._local = _Local()
+
+    def _new_cell(self) -> _Cell:
+        cell = _Cell()
+        self._local.cell = cell
+        with self._lock:
+            alive = []
+            for thread, old in self._cells:
+                if thread.is_alive():
+                    alive.append((thread, old))
+                else:
+                    for key, value in old.items():
+                        self._settled[key] += value
+            self._cells = [*alive, (threading.current_thread(), cell)]
+        return cell
+
+    def created(self, n: int = 1) -> None:
+        """`n` records were made and passed their level."""
+        cell = self._local.cell
+        if cell is None:
+            cell = self._new_cell()
+        cell[CREATED] += n
+
+    def exported(self, n: int = 1) -> None:
+        """`n` records reached their destination."""
+        cell = self._local.cell
+        if cell is None:
+            cell = self._new_cell()
+        cell[EXPORTED] += n
+
+    def dropped(self, reason: str, n: int = 1) -> None:
+        """`n` records that were counted as created will not arrive, for `reason` (such as `policy:audio-frames`)."""
+        cell = self._local.cell
+        if cell is None:
+            cell = self._new_cell()
+        cell["-" + reason] += n
+
+    def gauge(self, name: str, read: Callable[[], int]) -> None:
+        """Register something that holds records (`queue`, `waiting`); `read` returns how many at the moment."""
+        with self._lock:
+            self._gauges[name] = read
+
+    def remove_gauge(self, name: str) -> None:
+        """Forget a gauge; unknown names are ignored."""
+        with self._lock:
+            self._gauges.pop(name, None)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The books: `created`, `exported`, `held`, `dropped` by reason, and `incidents` by kind.
+
+        `created == exported + held + sum(dropped.values())` whenever no record is on its way in another thread.
+        """
+        with self._lock:
+            total = _Cell(self._settled)
+            for _, cell in self._cells:
+                for key, value in list(cell.items()):
+                    total[key] += value
+            gauges = list(self._gauges.values())
+        return {
+            "created": total[CREATED],
+            "exported": total[EXPORTED],
+            "held": sum(read() for read in gauges),
+            "dropped": {key[1:]: value for key, value in sorted(total.items()) if key.startswith("-")},
+            "incidents": trouble.counts(),
+        }
+
+    def reset(self) -> None:
+        """Start again from zero: for tests, and for a forked child, whose parent's records are not its own."""
+        self._lock = threading.Lock()
+        self._cells = []
+        self._settled = _Cell()
+        self._local = _Local()
+
+
+ledger = Ledger()
+"""The books of this process."""

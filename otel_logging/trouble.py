@@ -1,0 +1,58 @@
+"""Where otel-logging reports its own trouble: one line on stderr, rate-limited by kind, and a count in `stats()`.
+
+Never through `logging`: a bridge that logs its own failures feeds itself. Never raises.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Final
+
+_INTERVAL: Final = 60.0  # seconds between two lines of one kind
+_MAX_KINDS: Final = 256  # kinds are ours, not the outside's; the bound is for mistakes
+
+_lock = threading.Lock()  # guards the two tables; writing to stderr happens outside it
+_counts: dict[str, int] = {}
+_quiet: dict[str, tuple[float, int]] = {}  # kind -> (time of its last line, count at that line)
+
+
+def report(kind: str, message: str) -> None:
+    """Count one incident of `kind` and print `message`, at most once a minute per kind with the number unsaid since."""
+    try:
+        now = time.monotonic()
+        with _lock:
+            if kind not in _counts and len(_counts) >= _MAX_KINDS:
+                kind = "other"
+            count = _counts[kind] = _counts.get(kind, 0) + 1
+            last, said = _quiet.get(kind, (-_INTERVAL, 0))
+            if now - last < _INTERVAL:
+                return
+            _quiet[kind] = (now, count)
+        more = f" ({count - said - 1} more of this kind since the last line)" if count - said > 1 else ""
+        line = f"otel-logging: {message}{more}".encode("ascii", "backslashreplace").decode()
+        sys.stderr.write("".join(c if c.isprintable() else " " for c in line) + "\n")
+        sys.stderr.flush()
+    except Exception:
+        pass  # stderr may be closed or full; trouble in reporting trouble must end here
+
+
+def count(kind: str) -> None:
+    """Count one incident of `kind` without a line."""
+    with _lock:
+        _counts[kind] = _counts.get(kind, 0) + 1
+
+
+def counts() -> dict[str, int]:
+    """Incidents by kind since the process began."""
+    with _lock:
+        return dict(_counts)
+
+
+def reset() -> None:
+    """Forget everything: for tests and for forked children."""
+    global _lock
+    _lock = threading.Lock()
+    _counts.clear()
+    _quiet.clear()
