@@ -1,0 +1,151 @@
+"""Live with what applications do to `logging`: levels, dictConfig's defaults, handlers of their own on the console.
+
+Records reach our pipeline whatever handlers there are (see `bridge.gate`), so this module has three things left to do:
+keep LOG_LEVEL and the quiet libraries in force, keep `dictConfig` from silencing loggers that it was never told about,
+and keep the application's own console handlers from printing what our console has printed. All of it can be undone.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_logging.bridge import translate
+
+if TYPE_CHECKING:
+    from otel_logging.settings import Settings
+
+QUIET: Final = (
+    "aiohttp.access", "asyncio", "azure", "boto3", "botocore", "celery.redirected", "deepgram", "elevenlabs", "engineio",
+    "faster_whisper", "google", "grpc", "h11", "h2", "hpack", "httpcore", "httpx", "hypercorn", "kombu", "amqp", "multipart",
+    "numba", "openai", "opentelemetry", "passlib", "pika", "requests", "s3transfer", "socketio", "sqlalchemy", "twilio",
+    "urllib3", "uvicorn", "watchfiles", "websockets", "werkzeug", "gunicorn.access",
+)  # fmt: skip
+"""Libraries whose records below WARNING are left out unless LOG_LEVEL is DEBUG."""
+
+_settings: Settings | None = None
+_patched = False
+_original_set_level = logging.Logger.setLevel
+_original_handle = logging.Handler.handle
+_original_configure = logging.config.DictConfigurator.configure
+_original_file_defaults = logging.config.fileConfig.__defaults__
+_before: dict[str, int] = {}  # levels as we found them
+
+
+def install(settings: Settings) -> None:
+    """Put LOG_LEVEL in force and patch what would undo it. A second call only exchanges the settings."""
+    global _settings, _patched
+    _settings = settings
+    root = logging.getLogger()
+    _before.setdefault("", root.level)
+    _before.setdefault("disable", logging.root.manager.disable)
+    if not _patched:
+        _patched = True
+        _remember_originals()
+        logging.Logger.setLevel = _set_level  # type: ignore[method-assign]
+        logging.Handler.handle = _handle  # type: ignore[method-assign,assignment]
+        logging.config.DictConfigurator.configure = _configure  # type: ignore[method-assign]
+        # (defaults, disable_existing_loggers, encoding): a change of the default reaches early importers too.
+        logging.config.fileConfig.__defaults__ = (None, False, *(_original_file_defaults or ())[2:])
+    _original_set_level(root, settings.log_level)
+    # Truthful for isEnabledFor, free of cost, and deaf to an application that sets single loggers to DEBUG.
+    logging.disable(settings.log_level - 1)
+    if not settings.debug:
+        for name in QUIET:
+            logger = logging.getLogger(name)
+            _before.setdefault(name, logger.level)
+            _original_set_level(logger, max(logger.level, logging.WARNING))
+        for logger in [item for item in logging.root.manager.loggerDict.values() if isinstance(item, logging.Logger)]:
+            if logger.level and is_quiet(logger.name) and logger.name not in QUIET:
+                _before.setdefault(logger.name, logger.level)
+                _original_set_level(logger, max(logger.level, logging.WARNING))
+    _remove_official_handlers(root)
+
+
+def uninstall() -> None:
+    """Undo `install`: patches, levels, everything but what the application itself set since."""
+    global _settings, _patched
+    _settings = None
+    if not _patched:
+        return
+    _patched = False
+    # Where somebody has patched on top of ours since, ours stays underneath and does nothing without settings.
+    if logging.Logger.setLevel is _set_level:
+        logging.Logger.setLevel = _original_set_level  # type: ignore[method-assign]
+    if logging.Handler.handle is _handle:
+        logging.Handler.handle = _original_handle  # type: ignore[method-assign]
+    if logging.config.DictConfigurator.configure is _configure:
+        logging.config.DictConfigurator.configure = _original_configure  # type: ignore[method-assign]
+    logging.config.fileConfig.__defaults__ = _original_file_defaults
+    logging.disable(_before.pop("disable", logging.NOTSET))
+    for name, level in _before.items():
+        logging.getLogger(name or None).setLevel(level)
+    _before.clear()
+
+
+def _remember_originals() -> None:
+    """What stands there now, which may be another tool's patch, unless it is our own left underneath one."""
+    global _original_set_level, _original_handle, _original_configure, _original_file_defaults
+    if logging.Logger.setLevel is not _set_level:
+        _original_set_level = logging.Logger.setLevel
+    if logging.Handler.handle is not _handle:
+        _original_handle = logging.Handler.handle
+    if logging.config.DictConfigurator.configure is not _configure:
+        _original_configure = logging.config.DictConfigurator.configure
+    _original_file_defaults = logging.config.fileConfig.__defaults__
+
+
+def is_quiet(name: str) -> bool:
+    """True for a library named in `QUIET` and for anything below it."""
+    return any(name == quiet or name.startswith(quiet + ".") for quiet in QUIET)
+
+
+def _set_level(self: logging.Logger, level: int | str) -> None:
+    """`Logger.setLevel` under our two rules; everything else is the application's own business.
+
+    A LOG_LEVEL that was given outright rules the root logger: samples call `basicConfig(level=INFO)` by habit, and the
+    operator who sets LOG_LEVEL=DEBUG means it. Quiet libraries stay quiet: uvicorn sets its own loggers to INFO.
+    """
+    _original_set_level(self, level)
+    settings = _settings
+    if settings is None:
+        return
+    if self is logging.root:
+        if "log_level" in settings.given and self.level != settings.log_level:
+            _original_set_level(self, settings.log_level)
+    elif not settings.debug and 0 < self.level < logging.WARNING and is_quiet(self.name):
+        _original_set_level(self, logging.WARNING)
+
+
+def _configure(self: Any) -> None:
+    """`dictConfig` that silences earlier loggers only when told so outright."""
+    if _settings is not None and not self.config.get("incremental", False):
+        self.config.setdefault("disable_existing_loggers", False)
+    _original_configure(self)
+
+
+def _handle(self: logging.Handler, record: logging.LogRecord) -> Any:
+    """`Handler.handle`, but a console handler leaves out what our console has dealt with."""
+    if _settings is not None and translate.MARK in record.__dict__ and prints_to_console(self):
+        return False
+    return _original_handle(self, record)
+
+
+def prints_to_console(handler: logging.Handler) -> bool:
+    """True if `handler` writes to this process's stdout or stderr: StreamHandler and its kin, and rich's handler."""
+    if isinstance(handler, logging.FileHandler):
+        return False
+    stream = getattr(handler, "stream", None) or getattr(getattr(handler, "console", None), "file", None)
+    if stream is None:
+        return False
+    return stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+
+
+def _remove_official_handlers(root: logging.Logger) -> None:
+    """Our pipeline has taken over from handlers that an earlier boot step put on the root logger."""
+    for handler in list(root.handlers):
+        kind = type(handler)
+        if kind.__name__ == "LoggingHandler" and kind.__module__.startswith("opentelemetry."):
+            root.removeHandler(handler)

@@ -1,0 +1,284 @@
+"""Put the process's logging together, once, and take it apart again: `configure`, `force_flush`, `shutdown`, `stats`.
+
+This is the one place that knows every room. Each step is guarded: what fails is reported and left out, and the
+application goes on with the rest. No behaviour of its own belongs here, only the order of things.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_logging import settings as settings_module
+from otel_logging import trouble
+from otel_logging.bridge.ledger import ledger
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+
+    from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.settings import Settings
+
+_BOOTED: Final = "OTEL_LOGGING_BOOTED"  # inherited: in child processes the boot line waits for a first real line
+
+_lock = threading.RLock()  # guards _active; held while configuring so that two threads cannot both do it
+_active: Active | None = None
+
+
+class Active:
+    """What one `configure()` built: kept so that it can be flushed, compared with and taken down."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pipeline: Pipeline | None = None
+        self.flushers: list[Callable[[int], Any]] = []  # take milliseconds
+        self.closers: list[Callable[[], Any]] = []
+        self.after_fork: list[Callable[[], Any]] = []
+        self.undo: list[Callable[[], Any]] = []
+        self.closed = False
+
+
+@contextlib.contextmanager
+def _step(what: str) -> Iterator[None]:
+    """One step of the set-up: a failure is one clear line and a count, and the next step still runs."""
+    try:
+        yield
+    except Exception as error:
+        trouble.report("configure", f"{what} is left out: {type(error).__name__}: {error}")
+
+
+def configure(**settings: Any) -> None:
+    """Set this process's logging up. Settings come from the keywords, then the environment, then the defaults.
+
+    Calling it again with the same settings does nothing; with others, the process is set up anew.
+
+    Args:
+        **settings: any row of `otel_logging.settings.TABLE` by its name, such as `log_level="DEBUG"`.
+
+    Raises:
+        TypeError: for a keyword that is no setting. A wrong value is a warning, never an exception.
+    """
+    global _active
+    read = settings_module.read(settings)
+    with _lock:
+        if _active is not None and not _active.closed:
+            if _active.settings == read:
+                return
+            _take_down(_active, 5.0)
+            _active = None
+        if read.enabled:
+            _active = _build(read)
+
+
+def configured() -> Active | None:
+    """What is in force, None before `configure()` and under the kill switch."""
+    return _active if _active is not None and not _active.closed else None
+
+
+def stats() -> dict[str, Any]:
+    """The ledger of this process: `created`, `exported`, `held`, `dropped` by reason, `incidents` by kind."""
+    return ledger.snapshot()
+
+
+def force_flush(timeout: float = 5.0) -> bool:
+    """Deliver what waits, within `timeout` seconds. Returns whether all of it was delivered."""
+    active = configured()
+    return True if active is None else _flush(active, timeout)
+
+
+def shutdown(timeout: float = 5.0) -> bool:
+    """End open calls, deliver what waits within `timeout` seconds, and put `logging` back as it was.
+
+    Returns whether all was delivered. The process may call `configure()` again.
+    """
+    global _active
+    with _lock:
+        active, _active = _active, None
+        return True if active is None or active.closed else _take_down(active, timeout)
+
+
+def _flush(active: Active, timeout: float) -> bool:
+    from otel_logging.calls import call as calls
+
+    deadline = time.monotonic() + timeout
+    with _step("delivering records that waited for their call's name"):
+        calls.release_waiting()
+    done = True
+    for flush in active.flushers:
+        left = deadline - time.monotonic()
+        try:
+            done = flush(max(int(left * 1000), 1)) is not False and done
+        except Exception as error:
+            done = False
+            trouble.report("flush", f"a flush failed: {type(error).__name__}: {error}")
+    return done
+
+
+def close(timeout: float = 5.0) -> bool:
+    """For the end of the process: end calls and deliver, but leave the patches, so that late lines are still printed."""
+    active = configured()
+    if active is None:
+        return True
+    from otel_logging.calls import call as calls
+
+    with _step("ending the open calls"):
+        calls.end_all("process_end")
+    return _flush(active, timeout)
+
+
+def _take_down(active: Active, timeout: float) -> bool:
+    done = close(timeout) if active is _active or _active is None else True
+    with _step("ending the open calls"):
+        from otel_logging.calls import call as calls
+
+        calls.end_all("shutdown")
+    done = _flush(active, timeout) and done
+    for undo in reversed(active.undo):
+        with _step("undoing a patch"):
+            undo()
+    for closer in active.closers:
+        with _step("closing an exporter"):
+            closer()
+    active.closed = True
+    return done
+
+
+def _after_fork() -> None:
+    """In a forked child: the parent's records, connections and counts are not ours."""
+    active = _active
+    ledger.reset()
+    trouble.reset()
+    if active is not None:
+        for renew in active.after_fork:
+            with _step("renewing a part after fork"):
+                renew()
+
+
+# -- building ----------------------------------------------------------------------------------------------------------
+
+
+def _build(settings: Settings) -> Active:
+    from otel_logging.bridge import gate, handler
+    from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.bridge.sampling import read_policies
+    from otel_logging.export import batch
+    from otel_logging.export.console import Console
+
+    active = Active(settings)
+    policies = read_policies(settings.policies, frame_policies=not settings.debug)
+    console = Console(settings.log_json, settings.log_console, settings.service_name)
+    resource = _resource(settings)
+    pipeline = active.pipeline = Pipeline(
+        policies=policies,
+        books=ledger,
+        floor=settings.log_level,
+        console=console,
+        exporting=batch.is_exporting,
+        resource=dict(resource.attributes),
+    )
+    with _step("exporting through OTel"):
+        from otel_logging.boot import providers
+
+        providers.logs(active, pipeline, resource)
+    with _step("exporting the spans of calls"):
+        from otel_logging.boot import providers
+
+        providers.spans(active, resource)
+    _patch(active, pipeline)
+    handler.set_pipeline(pipeline)
+    active.undo.append(lambda: handler.set_pipeline(None))
+    gate.install(pipeline)
+    active.undo.append(gate.uninstall)
+    _announce(settings, console)
+    return active
+
+
+def _patch(active: Active, pipeline: Pipeline) -> None:
+    """Everything outside of `logging.Logger` that we put a hand on, each part on its own."""
+    settings = active.settings
+    with _step("LOG_LEVEL and the quiet libraries"):
+        from otel_logging.boot import applog
+
+        applog.install(settings)
+        active.undo.append(applog.uninstall)
+    with _step("carrying calls into threads"):
+        from otel_logging.calls import threads
+
+        threads.install()
+        active.undo.append(threads.uninstall)
+    with _step("carrying calls over HTTP"):
+        from otel_logging.calls import outgoing
+
+        outgoing.install(settings.propagate_to)
+        active.undo.append(outgoing.uninstall)
+    with _step("finding calls in servers"):
+        from otel_logging.calls import servers
+
+        servers.install()
+        active.undo.append(servers.uninstall)
+    with _step("carrying calls into RQ jobs"):
+        from otel_logging.calls import jobs_rq
+
+        jobs_rq.install()
+    with _step("carrying calls into Celery tasks"):
+        from otel_logging.calls import jobs_celery
+
+        jobs_celery.install()
+    with _step("the books of waiting records"):
+        from otel_logging.calls import call as calls
+
+        ledger.gauge("waiting", calls.held_waiting)
+    if settings.log_capture_print:
+        with _step("LOG_CAPTURE_PRINT"):
+            from otel_logging.boot import prints
+
+            prints.install(_print_line)
+            active.undo.append(prints.uninstall)
+    with _step("delivering records when the process ends"):
+        from otel_logging.boot import ends
+
+        ends.install(force_flush, close, _after_fork)
+        active.undo.append(ends.uninstall)
+    del pipeline
+
+
+def _print_line(line: str, stacklevel: int) -> None:
+    """One line that `print()` wrote. `stacklevel` counts from the caller of this function, as `logging` does."""
+    logging.getLogger("print").info(line, stacklevel=stacklevel + 1)
+
+
+def _resource(settings: Settings) -> Resource:
+    from opentelemetry.sdk.resources import Resource
+
+    from otel_logging import __version__
+
+    attributes: dict[str, Any] = {"telemetry.distro.name": "otel-logging", "telemetry.distro.version": __version__}
+    if settings.service_name != "unknown_service":
+        attributes["service.name"] = settings.service_name
+    return Resource.create(attributes)
+
+
+def _announce(settings: Settings, console: Any) -> None:
+    """The boot line, and what was wrong in the settings.
+
+    In a child process they wait for the first line that is printed: a helper process whose output the application
+    reads must not begin with a line of ours.
+    """
+    lines = [(logging.INFO, f"LOGGING CONFIGURED: level={settings.level_name}, json={int(settings.log_json)}")]
+    lines += [(logging.WARNING, problem) for problem in settings.problems]
+    if os.environ.get(_BOOTED):
+        console.before_first_line = lambda: _say(lines)
+    else:
+        os.environ[_BOOTED] = "1"
+        _say(lines)
+
+
+def _say(lines: list[tuple[int, str]]) -> None:
+    logger = logging.getLogger("otel_logging")
+    for level, line in lines:
+        logger.log(level, "%s", line)

@@ -1,0 +1,157 @@
+"""The OTel side of the set-up: the LoggerProvider with its exporters, and the spans of calls.
+
+Ours is a provider of its own beside whatever the application or a distro has set up; it becomes the global one only
+where there is none. A foreign provider is used when OTEL_CONFIG_FILE or OTEL_LOGS_EXPORTER=otel_logging asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from otel_logging import trouble
+from otel_logging.bridge.ledger import ledger
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs.export import LogRecordExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from otel_logging.boot.configure import Active
+    from otel_logging.bridge.pipeline import Pipeline
+
+
+def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
+    """Give `pipeline` a LoggerProvider with one exporting processor per destination; none for console only."""
+    from opentelemetry import _logs as api
+    from opentelemetry.sdk._logs import LoggerProvider
+
+    settings = active.settings
+    if settings.foreign_provider:
+        current = api.get_logger_provider()
+        if isinstance(current, LoggerProvider):
+            pipeline.use_foreign(current)
+            active.flushers.append(current.force_flush)
+            return
+        trouble.report(
+            "configure",
+            "OTEL_CONFIG_FILE or OTEL_LOGS_EXPORTER=otel_logging is set, but nothing has set up a LoggerProvider "
+            "(is opentelemetry-distro or opentelemetry-configuration installed?); records go to the console only",
+        )
+        return
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    wanted = [name for name in settings.logs_exporter if name in {"otlp", "local"}]
+    for name in wanted:
+        _add_destination(active, pipeline, provider, name, several=len(wanted) > 1)
+    if not active.closers:
+        return
+    pipeline.provider = provider
+    active.flushers.append(provider.force_flush)
+    if isinstance(api.get_logger_provider(), api.ProxyLoggerProvider):
+        api.set_logger_provider(provider)
+
+
+def _add_destination(
+    active: Active, pipeline: Pipeline, provider: Any, name: str, *, several: bool
+) -> None:
+    from otel_logging.bridge.sampling import SamplingLogRecordProcessor
+    from otel_logging.export.batch import BatchingProcessor
+
+    settings = active.settings
+    make = _log_exporter_maker(settings, name)
+    exporter = make()
+    if exporter is None:
+        return
+    # With two destinations the first keeps the books: a record that arrives twice was made once.
+    books = ledger if not (several and active.closers) else _NoBooks()
+    processor = BatchingProcessor(
+        exporter,
+        books,
+        schedule_delay_millis=min(settings.blrp_schedule_delay, 200) if name == "local" else settings.blrp_schedule_delay,
+        max_queue_size=settings.blrp_max_queue_size,
+        max_export_batch_size=settings.blrp_max_export_batch_size,
+        export_timeout_millis=settings.blrp_export_timeout,
+    )
+    if books is ledger:
+        ledger.gauge("queue", processor.held)
+        active.undo.append(lambda: ledger.remove_gauge("queue"))
+
+    def renew() -> None:
+        # A connection that the parent has used is shared with it on the wire: the child makes its own.
+        processor.after_fork_in_child(make())
+
+    active.after_fork.append(renew)
+    active.closers.append(processor.shutdown)
+    provider.add_log_record_processor(SamplingLogRecordProcessor(processor, pipeline.policies))
+
+
+class _NoBooks:
+    """Counts nothing: for a second destination."""
+
+    def exported(self, n: int = 1) -> None:
+        """Not counted."""
+
+    def dropped(self, reason: str, n: int = 1) -> None:
+        """Not counted as a loss of the record; counted as an incident."""
+        for _ in range(n):
+            trouble.count(f"second_destination:{reason}")
+
+
+def _log_exporter_maker(settings: Any, name: str) -> Callable[[], LogRecordExporter | None]:
+    if name == "local":
+        from otel_logging.export.local import LocalLogExporter
+
+        return lambda: LocalLogExporter(settings.store, settings.service_name)
+    from otel_logging.export import otlp
+
+    return lambda: otlp.build_log_exporter(settings.otlp_protocol)
+
+
+def spans(active: Active, resource: Resource) -> None:
+    """Find or make the TracerProvider that exports the spans of calls, and stamp every span with its call."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from otel_logging.calls import spans as call_spans
+
+    current = trace.get_tracer_provider()
+    if isinstance(current, TracerProvider):
+        provider = current
+        active.flushers.append(provider.force_flush)
+    else:
+        made = _own_tracer_provider(active, resource)
+        if made is None:
+            return
+        provider = made
+        if isinstance(current, trace.ProxyTracerProvider):
+            trace.set_tracer_provider(provider)
+    provider.add_span_processor(call_spans.SpanStamper())
+    call_spans.use_tracer(provider)
+    active.undo.append(lambda: call_spans.use_tracer(None))
+
+
+def _own_tracer_provider(active: Active, resource: Resource) -> TracerProvider | None:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+    settings = active.settings
+    exporters: list[SpanExporter] = []
+    if "local" in settings.logs_exporter and settings.store is not None:
+        from otel_logging.export.local import LocalSpanExporter
+
+        exporters.append(LocalSpanExporter(settings.store, settings.service_name))
+    if "otlp" in settings.logs_exporter and os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() == "otlp":
+        from otel_logging.export import otlp
+
+        exporter = otlp.build_span_exporter(settings.otlp_protocol)
+        if exporter is not None:
+            exporters.append(exporter)
+    if not exporters:
+        return None
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    for exporter in exporters:
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
+    active.flushers.append(provider.force_flush)
+    active.closers.append(provider.shutdown)
+    return provider

@@ -1,0 +1,157 @@
+"""The gate: what a policy drops is dropped before any `logging.LogRecord` exists.
+
+One patch of `logging.Logger`, idempotent and undoable: the methods that applications call, and `callHandlers`, through
+which every record passes once whatever the application does to handlers, propagation or configuration.
+
+The replaced methods stand where the originals stood: as many frames deep, and compiled under logging's own file name, so
+that `findCaller` and `stacklevel` count as before on every Python version. They are this module's hot path, which is why
+they are generated from one template instead of sharing a helper: a call more would cost as much as the whole decision.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_logging.bridge import translate
+from otel_logging.bridge.pipeline import call_key, thread
+from otel_logging.policy.view import LogView
+
+if TYPE_CHECKING:
+    from otel_logging.bridge.pipeline import Pipeline
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
+_MAX_CACHED: Final = 4096  # match sets by message text; f-strings never repeat, so the cache is simply emptied when full
+
+_TEMPLATE: Final = """
+def {name}(self, {head}msg, *args, **kwargs):
+    {check}
+    if self.isEnabledFor({level}):
+        if _passes(self, {level}, msg, args, kwargs):
+            before = _thread.passed
+            _thread.passed = msg
+            try:
+                self._log({level}, msg, args, **kwargs)
+            finally:
+                _thread.passed = before
+"""
+
+_originals: dict[str, Any] = {}
+_replacements: dict[str, Any] = {}
+_call_next: Any = logging.Logger.callHandlers  # whatever stood there when the gate was installed
+_pipeline: Pipeline | None = None
+_cache: dict[tuple[str, int, str], Any] = {}
+
+
+def install(pipeline: Pipeline) -> None:
+    """Put the gate in front of every logger of this process. A second call only exchanges the pipeline."""
+    global _pipeline, _call_next
+    _pipeline = pipeline
+    _cache.clear()
+    if _originals:
+        return  # already there, or left there under somebody else's patch
+    namespace: dict[str, Any] = {"_passes": _passes, "_thread": thread, "_bad_level": _bad_level}
+    for name in (*_LEVELS, "log"):
+        original = getattr(logging.Logger, name)
+        level = str(_LEVELS.get(name, "level"))
+        source = _TEMPLATE.format(
+            name=name,
+            level=level,
+            head="level, " if name == "log" else "",
+            check="if not isinstance(level, int):\n        return _bad_level(level)" if name == "log" else "",
+        )
+        exec(compile(source, _SOURCE_FILE, "exec"), namespace)  # noqa: S102 (our own template; see the module's docstring)
+        replacement = namespace[name]
+        replacement.__doc__ = original.__doc__
+        replacement.__qualname__ = f"Logger.{name}"
+        _replace(name, replacement)
+    if logging.Logger.__dict__.get("fatal") is _originals["critical"]:  # an alias up to Python 3.12
+        _replace("fatal", _replacements["critical"])
+    _call_next = logging.Logger.callHandlers
+    _replace("callHandlers", _call_handlers)
+
+
+def _replace(name: str, replacement: Any) -> None:
+    _originals[name] = getattr(logging.Logger, name)
+    _replacements[name] = replacement
+    setattr(logging.Logger, name, replacement)
+
+
+def uninstall() -> None:
+    """Put back what stood there before; where somebody has patched on top of ours since, ours stays and does nothing."""
+    global _pipeline
+    _pipeline = None
+    _cache.clear()
+    for name, original in list(_originals.items()):
+        if logging.Logger.__dict__.get(name) is _replacements[name]:
+            setattr(logging.Logger, name, original)
+            del _originals[name], _replacements[name]
+
+
+def forget_matches() -> None:
+    """Empty the cache of match sets: after the policies changed."""
+    _cache.clear()
+
+
+def _bad_level(_level: object) -> None:
+    """As the standard library: complain only where `logging.raiseExceptions` asks for it."""
+    if logging.raiseExceptions:
+        raise TypeError("level must be an integer")
+
+
+def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
+    """Take the record into our pipeline once, then to the application's own handlers."""
+    pipeline = _pipeline
+    if pipeline is not None and translate.MARK not in record.__dict__:
+        pipeline.handle(record)
+    _call_next(self, record)
+
+
+def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """The gate's verdict on a message; counts what it drops. Fails open: what cannot be judged passes."""
+    pipeline = _pipeline
+    if pipeline is None or thread.inside:
+        return True
+    try:
+        if level < pipeline.floor:
+            return False
+        policies = pipeline.policies
+        if level >= policies.quiet_from:
+            return True
+        text = msg if type(msg) is str else str(msg)
+        if args:
+            # One mapping as the only argument is for `%(name)s`, as LogRecord has it.
+            values = args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
+            text = text % values
+        key = (logger.name, level, text)
+        matched = _cache.get(key)
+        if matched is None:
+            view = _view(logger, level, text, kwargs, pipeline)
+            matched = policies.match(view)
+            if policies.text_only:
+                if len(_cache) >= _MAX_CACHED:
+                    _cache.clear()
+                _cache[key] = matched
+        if not matched:
+            return True
+        verdict = policies.decide(matched, _view(logger, level, text, kwargs, pipeline), call_key())
+        if verdict.keep:
+            return True
+        pipeline.books.created()
+        pipeline.books.dropped(verdict.reason)
+    except Exception:
+        return True  # a message that cannot be rendered is kept, and repaired on its way
+    return False
+
+
+def _view(logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any], pipeline: Pipeline) -> LogView:
+    return LogView(
+        body=text,
+        severity_number=translate.severity_number(level).value,
+        severity_text=translate.severity_text(logging.getLevelName(level)),
+        attributes=kwargs.get("extra") or {},
+        resource_attributes=pipeline.resource,
+        scope_name=logger.name,
+    )

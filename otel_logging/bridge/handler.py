@@ -1,0 +1,93 @@
+"""`LoggingHandler`: the drop-in for `opentelemetry.instrumentation.logging.handler.LoggingHandler`.
+
+Attached by hand it translates as the official handler does, but never raises into the application. Where `configure()`
+has run, records also get their call, and a record that the process's pipeline has taken is not exported again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, ClassVar
+
+from opentelemetry._logs import LoggerProvider, NoOpLogger, get_logger, get_logger_provider
+
+from otel_logging import trouble
+from otel_logging.bridge import scope, translate
+from otel_logging.bridge.values import safe_str
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LogRecord
+
+    from otel_logging.bridge.pipeline import Pipeline
+
+_pipeline: Pipeline | None = None
+
+
+def set_pipeline(pipeline: Pipeline | None) -> None:
+    """Tell handlers which pipeline serves this process; None when there is none."""
+    global _pipeline
+    _pipeline = pipeline
+
+
+class LoggingHandler(logging.Handler):
+    """A `logging.Handler` that emits each record through OTel's logs API.
+
+    Args:
+        level: records below it are ignored.
+        logger_provider: where records go; by default the global provider.
+        log_code_attributes: add `code.file.path`, `code.function.name` and `code.line.number`.
+    """
+
+    _is_emitting: ClassVar[ContextVar[bool]] = ContextVar("otel_logging_is_emitting", default=False)
+
+    def __init__(
+        self,
+        level: int = logging.NOTSET,
+        logger_provider: LoggerProvider | None = None,
+        log_code_attributes: bool = False,
+    ) -> None:
+        super().__init__(level=level)
+        self._logger_provider = logger_provider or get_logger_provider()
+        self._log_code_attributes = log_code_attributes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Emit one record. Whatever goes wrong is reported on stderr and counted, never raised."""
+        if self._is_emitting.get():
+            # A processor or exporter logged while it worked on a record of ours.
+            trouble.report("recursion", "a record made while another was being emitted was left out")
+            return
+        pipeline = _pipeline
+        if pipeline is not None and translate.MARK in record.__dict__ and pipeline.provider is self._logger_provider:
+            return
+        token = self._is_emitting.set(True)
+        try:
+            logger = get_logger(safe_str(record.name), logger_provider=self._logger_provider)
+            if not isinstance(logger, NoOpLogger) and logger.enabled(
+                severity_number=translate.severity_number(record.levelno)
+            ):
+                logger.emit(self._translate(record, pipeline))
+        except Exception as error:
+            trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
+        finally:
+            self._is_emitting.reset(token)
+
+    def _translate(self, record: logging.LogRecord, pipeline: Pipeline | None) -> LogRecord:
+        if pipeline is not None and self.formatter is None:
+            return pipeline.translate(record, scope.current.get())
+        return translate.plain(
+            record,
+            code_attributes=self._log_code_attributes,
+            render=self.format if self.formatter is not None else None,
+        )
+
+    def flush(self) -> None:
+        """Ask the provider to flush, in a thread of its own: a flush may log, and `logging` holds locks here."""
+        force_flush = getattr(self._logger_provider, "force_flush", None)
+        if callable(force_flush):
+            try:
+                threading.Thread(target=force_flush, name="otel-logging-flush", daemon=True).start()
+            except RuntimeError:
+                # The interpreter is ending and starts no more threads; what ends the process flushes too.
+                trouble.count("flush_at_exit")

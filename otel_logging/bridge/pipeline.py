@@ -1,0 +1,228 @@
+"""What happens to a stdlib record that passed its level: verdict, translation, console, OTel, each exactly once.
+
+`Pipeline.handle` is called for every record by the hook in `gate`, in the thread that logged, and never raises. Nothing
+here patches anything, starts anything or knows how the pipeline was put together: that is `boot.configure`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_logging import trouble
+from otel_logging.bridge import scope, translate
+from otel_logging.policy.engine import KEPT
+from otel_logging.policy.view import LogView
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger, LoggerProvider, LogRecord
+
+    from otel_logging.bridge.ledger import Ledger
+    from otel_logging.bridge.scope import CallScope
+    from otel_logging.export.console import Console
+    from otel_logging.policy.engine import PolicySet, Verdict
+
+VERDICT: Final = "_otel_logging_verdict"
+"""Set on an OTel LogRecord whose verdict has been taken, so that no later stage takes it again."""
+
+_MAX_LOGGERS: Final = 2048  # a logger a call would grow the SDK's cache for ever; beyond this they share one
+_OVERFLOW_LOGGER: Final = "otel_logging.overflow"
+# What our own exporters say while they work would be exported by them in turn, for ever.
+_EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx", "httpcore")
+
+
+class _Thread(threading.local):
+    """This thread's state: are we inside `handle`, and which message has the gate just passed?"""
+
+    inside: bool = False
+    passed: Any = None
+
+
+thread = _Thread()
+
+
+def never_exporting() -> bool:
+    """The default for `Pipeline.exporting`."""
+    return False
+
+
+class Pipeline:
+    """Everything one process needs to turn stdlib records into console lines and OTel records.
+
+    Args:
+        policies: the rules; replaced as a whole by assigning `policies`.
+        books: where records are counted.
+        floor: records below this level are no records at all (LOG_LEVEL).
+        provider: where OTel records go, or None for console only.
+        console: where lines go, or None.
+        exporting: tells whether the current thread is inside an export.
+        resource: the process's resource attributes, which policies may read.
+    """
+
+    def __init__(
+        self,
+        *,
+        policies: PolicySet,
+        books: Ledger,
+        floor: int = logging.NOTSET,
+        provider: LoggerProvider | None = None,
+        console: Console | None = None,
+        exporting: Callable[[], bool] = never_exporting,
+        resource: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.policies = policies
+        self.books = books
+        self.floor = floor
+        self.provider = provider
+        self.console = console
+        self.exporting = exporting
+        self.resource = dict(resource or {})
+        self._foreign = False
+        self._loggers: dict[str, Logger] = {}
+
+    def use_foreign(self, provider: LoggerProvider) -> None:
+        """Send OTel records to a provider that is not ours; it keeps no books, so handing over counts as exported."""
+        self._loggers.clear()
+        self.provider = provider
+        self._foreign = True
+
+    def verdict(self, record: logging.LogRecord) -> Verdict:
+        """The verdict on a record that the gate has not seen (`Logger.handle`, `Logger._log`). Fails open."""
+        try:
+            view = LogView(
+                body=translate.body_of(record),
+                severity_number=translate.severity_number(record.levelno).value,
+                severity_text=translate.severity_text(record.levelname),
+                attributes=translate.extras_of(record),
+                resource_attributes=self.resource,
+                scope_name=record.name,
+            )
+            return self.policies.evaluate(view, call_key())
+        except Exception as error:
+            trouble.report("policy", f"a record was kept because the policies failed on it: {translate.safe_str(error)}")
+            return KEPT
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Take one stdlib record through the rest of its way. Never raises; counts what it cannot deliver."""
+        try:
+            if thread.passed is not None and thread.passed is record.msg:
+                thread.passed = None
+                verdict = KEPT
+            elif record.levelno < self.floor:
+                record.__dict__[translate.MARK] = True
+                return
+            else:
+                verdict = self.verdict(record)
+        except Exception:
+            verdict = KEPT  # a level that is no number, a record without a message: let translation repair it
+        self.books.created()
+        try:
+            if not verdict.keep:
+                self.books.dropped(verdict.reason)
+                record.__dict__[translate.MARK] = True
+            elif thread.inside or (self.exporting() and record.name.partition(".")[0] in _EXPORT_LOGGERS):
+                # Made by the console's stream, by a processor or by an exporter, while they worked for us.
+                self.books.dropped("internal")
+            else:
+                self._keep(record)
+        except Exception as error:
+            self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
+        self.books.dropped("internal_error")
+        trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {translate.safe_str(error)}")
+
+    def _keep(self, record: logging.LogRecord) -> None:
+        call = scope.current.get()
+        # The application's own __str__ and __repr__ run in here, and what they log is a record like any other.
+        log_record = self.translate(record, call)
+        record.__dict__[translate.MARK] = True
+        thread.inside = True
+        try:
+            printed = self._print(record, log_record)
+            if self.provider is not None:
+                if not self._wait_for_name(record.name, log_record, call):
+                    self._emit(record.name, log_record)
+            elif printed:
+                self.books.exported()
+            else:
+                self.books.dropped("no_destination")
+        finally:
+            thread.inside = False
+
+    def _wait_for_name(self, name: str, log_record: LogRecord, call: CallScope | None) -> bool:
+        if call is None or not call.waiting or "call_sid" in (log_record.attributes or {}):
+            return False
+        return call.hold(lambda named: self._deliver(name, log_record, named), _size(log_record))
+
+    def translate(self, record: logging.LogRecord, call: CallScope | None) -> LogRecord:
+        """The enriched OTel record of a stdlib record, with its call and trace."""
+        body = translate.body_of(record)
+        extras, event_name = translate.named_extras(record, call.attributes if call is not None else None)
+        log_record = translate.enriched(record, body, extras, event_name=event_name)
+        setattr(log_record, VERDICT, True)
+        translate.join_call(log_record, call)
+        return log_record
+
+    def _print(self, record: logging.LogRecord, log_record: LogRecord) -> bool:
+        if self.console is None:
+            return False
+        attributes = dict(log_record.attributes or {})
+        sid = attributes.pop("call_sid", None)
+        extras = {
+            key: value
+            for key, value in attributes.items()
+            if key != "logger.name" and not key.startswith(("code.", "exception."))
+        }
+        return self.console.write(
+            record,
+            call_sid=sid,
+            trace_id=f"{log_record.trace_id:032x}" if log_record.trace_id else None,
+            span_id=f"{log_record.span_id:016x}" if log_record.span_id else None,
+            attributes=extras,
+        )
+
+    def _deliver(self, name: str, log_record: LogRecord, call: CallScope) -> None:
+        """The call has a name now, or will have none in time."""
+        try:
+            translate.join_call(log_record, call)
+            if isinstance(log_record.attributes, dict):
+                for key, value in call.attributes.items():
+                    log_record.attributes.setdefault(key, value)
+        except Exception as error:
+            trouble.report("internal_error", f"a record could not be given its call: {translate.safe_str(error)}")
+        inside, thread.inside = thread.inside, True
+        try:
+            self._emit(name, log_record)
+        except Exception as error:
+            self._lost(error)
+        finally:
+            thread.inside = inside
+
+    def _emit(self, name: str, log_record: LogRecord) -> None:
+        logger = self._loggers.get(name)
+        if logger is None:
+            if self.provider is None:
+                return
+            if len(self._loggers) >= _MAX_LOGGERS:
+                name = _OVERFLOW_LOGGER
+            logger = self._loggers[name] = self.provider.get_logger(translate.safe_str(name))
+        logger.emit(log_record)
+        if self._foreign:
+            self.books.exported()
+
+
+def call_key() -> str | None:
+    """The key under which per-call limits of the call in force are kept, None outside a call."""
+    call = scope.current.get()
+    if call is None:
+        return None
+    return call.call_sid or f"#{id(call)}"
+
+
+def _size(log_record: LogRecord) -> int:
+    """Roughly the bytes that a waiting record holds."""
+    body = log_record.body
+    return 400 + (len(body) if isinstance(body, str) else 0) + 100 * len(log_record.attributes or ())

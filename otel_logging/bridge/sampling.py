@@ -1,0 +1,134 @@
+"""The sampling processor: policies applied to OTel LogRecords, around the processor that exports.
+
+A processor beside another cannot veto it; only a wrapper can. Records that our gate let through carry their verdict and
+pass; records from other bridges (structlog's, a hand-made Logger.emit) get theirs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
+
+from otel_logging import trouble
+from otel_logging.bridge.ledger import ledger
+from otel_logging.bridge.pipeline import VERDICT, call_key
+from otel_logging.bridge.values import safe_str
+from otel_logging.policy.engine import KEPT, PolicySet, Verdict
+from otel_logging.policy.load import load
+from otel_logging.policy.view import LogView
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LogRecord, SeverityNumber
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+TRIGGER = "otel_logging.trigger"
+"""On records that an override let through: no stage applies `keep` to them again."""
+
+
+def view_of(
+    record: LogRecord, scope: InstrumentationScope | None, resource: Mapping[str, Any] | None
+) -> LogView:
+    """An OTel record as the policy engine reads it."""
+    return LogView(
+        body=record.body,
+        severity_number=record.severity_number.value if record.severity_number is not None else 0,
+        severity_text=record.severity_text or "",
+        event_name=record.event_name or "",
+        trace_id=f"{record.trace_id:032x}" if record.trace_id else "",
+        span_id=f"{record.span_id:016x}" if record.span_id else "",
+        attributes=record.attributes or {},
+        resource_attributes=resource or {},
+        scope_name=scope.name if scope is not None else "",
+        scope_version=(scope.version or "") if scope is not None else "",
+        scope_attributes=(scope.attributes or {}) if scope is not None else {},
+    )
+
+
+def read_policies(policies: PolicySet | Sequence[str] | str | None, *, frame_policies: bool = True) -> PolicySet:
+    """A compiled set from what a caller may give: a set, file paths or bundled names; None means the bundled `voice`."""
+    if isinstance(policies, PolicySet):
+        return policies
+    sources = ["voice"] if policies is None else [policies] if isinstance(policies, str) else list(policies)
+    loaded = load(sources)
+    for sentence in loaded.errors:
+        trouble.report("policy", sentence)
+    return PolicySet(loaded.policies, frame_policies=frame_policies)
+
+
+class SamplingLogRecordProcessor(LogRecordProcessor):
+    """A LogRecordProcessor wrapped around the exporting one: what the policies drop never reaches it.
+
+    Args:
+        processor: the exporting processor; all other methods pass through to it.
+        policies: a compiled `PolicySet`, or policy files and bundled names; by default the bundled `voice`.
+    """
+
+    def __init__(
+        self, processor: LogRecordProcessor, policies: PolicySet | Sequence[str] | str | None = None
+    ) -> None:
+        self._processor = processor
+        self.policies = read_policies(policies)
+
+    def decide(
+        self, record: LogRecord, scope: InstrumentationScope | None, resource: Mapping[str, Any] | None
+    ) -> Verdict | None:
+        """The verdict on a record, or None where it has been taken already. Fails open."""
+        if getattr(record, VERDICT, None) is not None:
+            return None
+        attributes = record.attributes or {}
+        if TRIGGER in attributes:
+            return None
+        try:
+            sid = attributes.get("call_sid")
+            return self.policies.evaluate(view_of(record, scope, resource), sid if isinstance(sid, str) else call_key())
+        except Exception as error:
+            trouble.report("policy", f"a record was kept because the policies failed on it: {safe_str(error)}")
+            return KEPT
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Forward what the policies keep; count the rest as dropped."""
+        resource = log_record.resource.attributes if log_record.resource is not None else None
+        verdict = self.decide(log_record.log_record, log_record.instrumentation_scope, resource)
+        if verdict is not None:
+            ledger.created()
+            if not verdict.keep:
+                ledger.dropped(verdict.reason)
+                return
+        try:
+            self._processor.on_emit(log_record)
+        except Exception as error:
+            # As the SDK demands of processors: nothing may reach the application from here.
+            ledger.dropped("internal_error")
+            trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
+
+    def enabled(
+        self,
+        *,
+        context: Context | None = None,
+        instrumentation_scope: InstrumentationScope | None = None,
+        severity_number: SeverityNumber | None = None,
+        event_name: str | None = None,
+    ) -> bool:
+        """False where no record with this scope, severity and event name could be kept: spares the caller its making.
+
+        The wrapped processor is not asked, as the specification has it; it decides again on each record.
+        """
+        try:
+            return not self.policies.drops_all(
+                scope_name=instrumentation_scope.name if instrumentation_scope is not None else None,
+                severity_number=severity_number.value if severity_number is not None else None,
+                event_name=event_name,
+            )
+        except Exception:
+            return True  # fails open, like every verdict
+
+    def shutdown(self) -> None:
+        """Shut the wrapped processor down."""
+        self._processor.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush the wrapped processor, within `timeout_millis` milliseconds."""
+        return bool(self._processor.force_flush(timeout_millis))
