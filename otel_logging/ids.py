@@ -18,14 +18,14 @@ _JID = re.compile(r".+@(s\.whatsapp\.net|g\.us|c\.us|lid|broadcast|newsletter)",
 
 
 def is_call_id(value: object) -> bool:
-    """True if `value` may name a call: 1 to 128 of `A-Za-z0-9._:@-`, and not a WhatsApp jid. Outside data is untrusted."""
+    """True if `value` may name a call: 1 to 128 of `A-Za-z0-9._:@-`, and not a WhatsApp jid."""
     return isinstance(value, str) and _CALL_ID.fullmatch(value) is not None and _JID.fullmatch(value) is None
 
 
 def trace_id_for(call_sid: str) -> int:
     """The trace id of a call: a Twilio CallSid's own 32 hex digits, else the first 16 bytes of SHA-256 of the id."""
     if _TWILIO.fullmatch(call_sid):
-        number = int(call_sid[2:], 16)
+        number = int(call_sid.removeprefix("CA"), 16)
         if number:
             return number
     return int.from_bytes(hashlib.sha256(call_sid.encode()).digest()[:16], "big") or 1
@@ -38,7 +38,7 @@ def span_id_for(call_sid: str, salt: str = "") -> int:
 
 @dataclass(frozen=True)
 class Pasted:
-    """What a pasted text may mean: a full call id, a full trace id (32 hex digits, lower case), or a prefix of either."""
+    """What a pasted text may mean: a call id, a trace id (32 hex digits, lower case), or a prefix of either."""
 
     text: str
     call_sid: str | None = None
