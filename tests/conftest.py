@@ -1,0 +1,52 @@
+"""What every test can rely on: no settings from outside, books at zero, no call in force, `logging` as it was."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import pytest
+
+_OURS = ("OTEL_", "LOG_LEVEL", "LOG_JSON", "LOG_CONSOLE", "LOG_CAPTURE_PRINT")
+
+
+@pytest.fixture(autouse=True)
+def clean_process(monkeypatch, tmp_path_factory):
+    """Each test starts as a fresh process would, and what it set up is taken down again."""
+    for name in list(os.environ):
+        if name.startswith(_OURS):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(_state_home(tmp_path_factory)))
+    _forget()
+    token = None
+    scope = sys.modules.get("otel_logging.bridge.scope")
+    if scope is not None:
+        token = scope.current.set(None)
+    root_level = logging.getLogger().level
+    yield
+    if token is not None:
+        scope.current.set(None)
+    configure = sys.modules.get("otel_logging.boot.configure")
+    if configure is not None:
+        configure.shutdown(5.0)
+    assert logging.getLogger().level == root_level, "the test left the root logger's level changed"
+    _forget()
+    for name in list(os.environ):
+        if name.startswith("OTEL_LOGGING"):
+            del os.environ[name]
+
+
+def _forget():
+    ledger = sys.modules.get("otel_logging.bridge.ledger")
+    if ledger is not None:
+        ledger.ledger.reset()
+    trouble = sys.modules.get("otel_logging.trouble")
+    if trouble is not None:
+        trouble.reset()
+
+
+def _state_home(tmp_path_factory):
+    home = tmp_path_factory.getbasetemp() / "state"
+    home.mkdir(exist_ok=True)
+    return home
