@@ -11,10 +11,12 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 _LEVEL_ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL"}
@@ -279,8 +281,8 @@ def read(keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] |
                 continue
         try:
             values[row.name] = row.parse(raw)
-        except (Invalid, TypeError, ValueError) as error:
-            shown = repr(raw if len(str(raw)) <= 80 else str(raw)[:77] + "...")
+        except Exception as error:  # a keyword's value may be any object, and its str() any code
+            shown = _shown(raw)
             reason = str(error) if isinstance(error, Invalid) else f"cannot be read ({type(error).__name__})"
             problems.append(f"{source}={shown} is not valid; {reason}; using {row.default}")
     stated = frozenset(values)
@@ -288,6 +290,14 @@ def read(keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] |
     return Settings(
         **values, given=stated, config_file=env.get("OTEL_CONFIG_FILE", "").strip() or None, problems=tuple(problems)
     )
+
+
+def _shown(raw: Any) -> str:
+    try:
+        text = raw if isinstance(raw, str) else str(raw)
+        return repr(raw if len(text) <= 80 else text[:77] + "...")
+    except Exception:
+        return f"<{type(raw).__name__}>"
 
 
 def _fill_in(values: dict[str, Any], env: Mapping[str, str], problems: list[str]) -> None:
@@ -304,7 +314,8 @@ def _fill_in(values: dict[str, Any], env: Mapping[str, str], problems: list[str]
     if values["store"] is None and "local" in values["logs_exporter"]:
         values["store"] = Path(tempfile.gettempdir()) / f"otel-logging-{os.getuid() if hasattr(os, 'getuid') else 0}"
         problems.append(
-            f"OTEL_LOGGING_STORE is not set and there is no home folder; valid: a folder's path; using {values['store']}"
+            "OTEL_LOGGING_STORE is not set and there is no home folder; valid: a folder's path; "
+            f"using {values['store']}"
         )
 
 

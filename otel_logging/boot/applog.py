@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from otel_logging.settings import Settings
 
 QUIET: Final = (
-    "aiohttp.access", "asyncio", "azure", "boto3", "botocore", "celery.redirected", "deepgram", "elevenlabs", "engineio",
-    "faster_whisper", "google", "grpc", "h11", "h2", "hpack", "httpcore", "httpx", "hypercorn", "kombu", "amqp", "multipart",
-    "numba", "openai", "opentelemetry", "passlib", "pika", "requests", "s3transfer", "socketio", "sqlalchemy", "twilio",
-    "urllib3", "uvicorn", "watchfiles", "websockets", "werkzeug", "gunicorn.access",
+    "aiohttp.access", "amqp", "asyncio", "azure", "boto3", "botocore", "celery.redirected", "deepgram", "elevenlabs",
+    "engineio", "faster_whisper", "google", "grpc", "gunicorn.access", "h11", "h2", "hpack", "httpcore", "httpx",
+    "hypercorn", "kombu", "multipart", "numba", "openai", "opentelemetry", "passlib", "pika", "requests", "s3transfer",
+    "socketio", "sqlalchemy", "twilio", "urllib3", "uvicorn", "watchfiles", "websockets", "werkzeug",
 )  # fmt: skip
 """Libraries whose records below WARNING are left out unless LOG_LEVEL is DEBUG."""
 
@@ -45,7 +45,7 @@ def install(settings: Settings) -> None:
         _patched = True
         _remember_originals()
         logging.Logger.setLevel = _set_level  # type: ignore[method-assign]
-        logging.Handler.handle = _handle  # type: ignore[method-assign,assignment]
+        logging.Handler.handle = _handle  # type: ignore[method-assign]
         logging.config.DictConfigurator.configure = _configure  # type: ignore[method-assign]
         # (defaults, disable_existing_loggers, encoding): a change of the default reaches early importers too.
         logging.config.fileConfig.__defaults__ = (None, False, *(_original_file_defaults or ())[2:])

@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging import settings as settings_module
@@ -19,6 +18,8 @@ from otel_logging import trouble
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from opentelemetry.sdk.resources import Resource
 
     from otel_logging.bridge.pipeline import Pipeline
@@ -120,7 +121,7 @@ def _flush(active: Active, timeout: float) -> bool:
 
 
 def close(timeout: float = 5.0) -> bool:
-    """For the end of the process: end calls and deliver, but leave the patches, so that late lines are still printed."""
+    """For the end of the process: end calls and deliver, but leave the patches: late lines are still printed."""
     active = configured()
     if active is None:
         return True

@@ -7,13 +7,14 @@ where there is none. A foreign provider is used when OTEL_CONFIG_FILE or OTEL_LO
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from otel_logging import trouble
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.sdk._logs.export import LogRecordExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -48,13 +49,11 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
         return
     pipeline.provider = provider
     active.flushers.append(provider.force_flush)
-    if isinstance(api.get_logger_provider(), api.ProxyLoggerProvider):
+    if type(api.get_logger_provider()).__name__ == "ProxyLoggerProvider":  # the API's own word for "none yet"
         api.set_logger_provider(provider)
 
 
-def _add_destination(
-    active: Active, pipeline: Pipeline, provider: Any, name: str, *, several: bool
-) -> None:
+def _add_destination(active: Active, pipeline: Pipeline, provider: Any, name: str, *, several: bool) -> None:
     from otel_logging.bridge.sampling import SamplingLogRecordProcessor
     from otel_logging.export.batch import BatchingProcessor
 
@@ -68,7 +67,9 @@ def _add_destination(
     processor = BatchingProcessor(
         exporter,
         books,
-        schedule_delay_millis=min(settings.blrp_schedule_delay, 200) if name == "local" else settings.blrp_schedule_delay,
+        schedule_delay_millis=min(settings.blrp_schedule_delay, 200)
+        if name == "local"
+        else settings.blrp_schedule_delay,
         max_queue_size=settings.blrp_max_queue_size,
         max_export_batch_size=settings.blrp_max_export_batch_size,
         export_timeout_millis=settings.blrp_export_timeout,

@@ -1,11 +1,11 @@
 """The gate: what a policy drops is dropped before any `logging.LogRecord` exists.
 
-One patch of `logging.Logger`, idempotent and undoable: the methods that applications call, and `callHandlers`, through
-which every record passes once whatever the application does to handlers, propagation or configuration.
+One patch of `logging.Logger`, idempotent and undoable: the methods that applications call, and `callHandlers`,
+through which every record passes once whatever the application does to handlers, propagation or configuration.
 
-The replaced methods stand where the originals stood: as many frames deep, and compiled under logging's own file name, so
-that `findCaller` and `stacklevel` count as before on every Python version. They are this module's hot path, which is why
-they are generated from one template instead of sharing a helper: a call more would cost as much as the whole decision.
+The replaced methods stand where the originals stood: as many frames deep, and compiled under logging's own file name,
+so that `findCaller` and `stacklevel` count as before on every Python version. They are this module's hot path, which
+is why they are generated from one template: one call more would cost as much as the whole decision.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import translate
 from otel_logging.bridge.pipeline import call_key, thread
+from otel_logging.policy.engine import KEPT
 from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
     from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.policy.engine import Verdict
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
-_MAX_CACHED: Final = 4096  # match sets by message text; f-strings never repeat, so the cache is simply emptied when full
+_MAX_CACHED: Final = (
+    4096  # match sets by message text; f-strings never repeat, so the cache is simply emptied when full
+)
 
 _TEMPLATE: Final = """
 def {name}(self, {head}msg, *args, **kwargs):
@@ -31,7 +35,7 @@ def {name}(self, {head}msg, *args, **kwargs):
     if self.isEnabledFor({level}):
         if _passes(self, {level}, msg, args, kwargs):
             before = _thread.passed
-            _thread.passed = msg
+            _thread.passed = self
             try:
                 self._log({level}, msg, args, **kwargs)
             finally:
@@ -80,7 +84,7 @@ def _replace(name: str, replacement: Any) -> None:
 
 
 def uninstall() -> None:
-    """Put back what stood there before; where somebody has patched on top of ours since, ours stays and does nothing."""
+    """Put back what stood there before; where somebody has patched on top of ours since, ours stays and is inert."""
     global _pipeline
     _pipeline = None
     _cache.clear()
@@ -117,26 +121,9 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
     try:
         if level < pipeline.floor:
             return False
-        policies = pipeline.policies
-        if level >= policies.quiet_from:
+        if level >= pipeline.policies.quiet_from:
             return True
-        text = msg if type(msg) is str else str(msg)
-        if args:
-            # One mapping as the only argument is for `%(name)s`, as LogRecord has it.
-            values = args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
-            text = text % values
-        key = (logger.name, level, text)
-        matched = _cache.get(key)
-        if matched is None:
-            view = _view(logger, level, text, kwargs, pipeline)
-            matched = policies.match(view)
-            if policies.text_only:
-                if len(_cache) >= _MAX_CACHED:
-                    _cache.clear()
-                _cache[key] = matched
-        if not matched:
-            return True
-        verdict = policies.decide(matched, _view(logger, level, text, kwargs, pipeline), call_key())
+        verdict = _judge(pipeline, logger, level, _render(msg, args), kwargs)
         if verdict.keep:
             return True
         pipeline.books.created()
@@ -144,6 +131,32 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
     except Exception:
         return True  # a message that cannot be rendered is kept, and repaired on its way
     return False
+
+
+def _render(msg: Any, args: tuple[Any, ...]) -> str:
+    text = msg if type(msg) is str else str(msg)
+    if args:
+        # One mapping as the only argument is for `%(name)s`, as LogRecord has it.
+        text = text % (args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args)
+    return text
+
+
+def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any]) -> Verdict:
+    """The verdict on a rendered message. Match sets are cached where only the text can change them, verdicts never."""
+    policies = pipeline.policies
+    key = (logger.name, level, text)
+    matched = _cache.get(key)
+    view = None
+    if matched is None:
+        view = _view(logger, level, text, kwargs, pipeline)
+        matched = policies.match(view)
+        if policies.text_only:
+            if len(_cache) >= _MAX_CACHED:
+                _cache.clear()
+            _cache[key] = matched
+    if not matched:
+        return KEPT
+    return policies.decide(matched, view or _view(logger, level, text, kwargs, pipeline), call_key())
 
 
 def _view(logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any], pipeline: Pipeline) -> LogView:

@@ -50,6 +50,7 @@ class LoggingHandler(logging.Handler):
     ) -> None:
         super().__init__(level=level)
         self._logger_provider = logger_provider or get_logger_provider()
+        self._follows_global = logger_provider is None
         self._log_code_attributes = log_code_attributes
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -59,7 +60,7 @@ class LoggingHandler(logging.Handler):
             trouble.report("recursion", "a record made while another was being emitted was left out")
             return
         pipeline = _pipeline
-        if pipeline is not None and translate.MARK in record.__dict__ and pipeline.provider is self._logger_provider:
+        if pipeline is not None and translate.MARK in record.__dict__ and pipeline.provider is self._target():
             return
         token = self._is_emitting.set(True)
         try:
@@ -72,6 +73,10 @@ class LoggingHandler(logging.Handler):
             trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
         finally:
             self._is_emitting.reset(token)
+
+    def _target(self) -> LoggerProvider:
+        """The provider as it is now: a handler made before `configure()` holds the API's stand-in."""
+        return get_logger_provider() if self._follows_global else self._logger_provider
 
     def _translate(self, record: logging.LogRecord, pipeline: Pipeline | None) -> LogRecord:
         if pipeline is not None and self.formatter is None:

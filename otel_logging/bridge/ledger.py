@@ -7,10 +7,12 @@ Incidents that are not records (a refused call id, a setting that was wrong) are
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_logging import trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CREATED = "created"
 EXPORTED = "exported"

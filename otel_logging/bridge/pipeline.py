@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging import trouble
 from otel_logging.bridge import scope, translate
+from otel_logging.bridge.values import safe_str
 from otel_logging.policy.engine import KEPT
 from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from opentelemetry._logs import Logger, LoggerProvider, LogRecord
 
     from otel_logging.bridge.ledger import Ledger
@@ -34,10 +36,10 @@ _EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx
 
 
 class _Thread(threading.local):
-    """This thread's state: are we inside `handle`, and which message has the gate just passed?"""
+    """This thread's state: are we inside `_keep`, and for which logger has the gate just let a message pass?"""
 
     inside: bool = False
-    passed: Any = None
+    passed: logging.Logger | None = None
 
 
 thread = _Thread()
@@ -101,13 +103,13 @@ class Pipeline:
             )
             return self.policies.evaluate(view, call_key())
         except Exception as error:
-            trouble.report("policy", f"a record was kept because the policies failed on it: {translate.safe_str(error)}")
+            trouble.report("policy", f"a record was kept because the policies failed on it: {safe_str(error)}")
             return KEPT
 
     def handle(self, record: logging.LogRecord) -> None:
         """Take one stdlib record through the rest of its way. Never raises; counts what it cannot deliver."""
         try:
-            if thread.passed is not None and thread.passed is record.msg:
+            if thread.passed is not None and thread.passed.name == record.name:
                 thread.passed = None
                 verdict = KEPT
             elif record.levelno < self.floor:
@@ -132,7 +134,7 @@ class Pipeline:
 
     def _lost(self, error: Exception) -> None:
         self.books.dropped("internal_error")
-        trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {translate.safe_str(error)}")
+        trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
 
     def _keep(self, record: logging.LogRecord) -> None:
         call = scope.current.get()
@@ -192,7 +194,7 @@ class Pipeline:
                 for key, value in call.attributes.items():
                     log_record.attributes.setdefault(key, value)
         except Exception as error:
-            trouble.report("internal_error", f"a record could not be given its call: {translate.safe_str(error)}")
+            trouble.report("internal_error", f"a record could not be given its call: {safe_str(error)}")
         inside, thread.inside = thread.inside, True
         try:
             self._emit(name, log_record)
@@ -208,7 +210,7 @@ class Pipeline:
                 return
             if len(self._loggers) >= _MAX_LOGGERS:
                 name = _OVERFLOW_LOGGER
-            logger = self._loggers[name] = self.provider.get_logger(translate.safe_str(name))
+            logger = self._loggers[name] = self.provider.get_logger(safe_str(name))
         logger.emit(log_record)
         if self._foreign:
             self.books.exported()

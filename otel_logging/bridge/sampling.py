@@ -6,7 +6,6 @@ pass; records from other bridges (structlog's, a hand-made Logger.emit) get thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
@@ -20,6 +19,8 @@ from otel_logging.policy.load import load
 from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.context import Context
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -28,9 +29,7 @@ TRIGGER = "otel_logging.trigger"
 """On records that an override let through: no stage applies `keep` to them again."""
 
 
-def view_of(
-    record: LogRecord, scope: InstrumentationScope | None, resource: Mapping[str, Any] | None
-) -> LogView:
+def view_of(record: LogRecord, scope: InstrumentationScope | None, resource: Mapping[str, Any] | None) -> LogView:
     """An OTel record as the policy engine reads it."""
     return LogView(
         body=record.body,
@@ -48,7 +47,7 @@ def view_of(
 
 
 def read_policies(policies: PolicySet | Sequence[str] | str | None, *, frame_policies: bool = True) -> PolicySet:
-    """A compiled set from what a caller may give: a set, file paths or bundled names; None means the bundled `voice`."""
+    """A compiled set from what a caller may give: a set, file paths or bundled names; None means bundled `voice`."""
     if isinstance(policies, PolicySet):
         return policies
     sources = ["voice"] if policies is None else [policies] if isinstance(policies, str) else list(policies)
@@ -66,9 +65,7 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
         policies: a compiled `PolicySet`, or policy files and bundled names; by default the bundled `voice`.
     """
 
-    def __init__(
-        self, processor: LogRecordProcessor, policies: PolicySet | Sequence[str] | str | None = None
-    ) -> None:
+    def __init__(self, processor: LogRecordProcessor, policies: PolicySet | Sequence[str] | str | None = None) -> None:
         self._processor = processor
         self.policies = read_policies(policies)
 
@@ -107,7 +104,7 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
     def enabled(
         self,
         *,
-        context: Context | None = None,
+        context: Context | None = None,  # noqa: ARG002 (the interface's; policies read no context)
         instrumentation_scope: InstrumentationScope | None = None,
         severity_number: SeverityNumber | None = None,
         event_name: str | None = None,

@@ -1,7 +1,7 @@
 """Turn a standard-library log record into an OTel LogRecord, whatever is in it, and never raise.
 
-`plain` translates as the official handler does, with what breaks it repaired. `enrich` adds what `configure()` promises:
-the call, its trace, the logger's name, code attributes. No decision about keeping a record belongs here.
+`plain` translates as the official handler does, with what breaks it repaired. `enriched` adds what `configure()`
+promises: the call, its trace, the logger's name, code attributes. No decision about keeping a record belongs here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import traceback
-from collections.abc import Callable, Mapping
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,8 @@ from otel_logging import ids
 from otel_logging.bridge.values import clean_key, clean_text, clean_value, safe_str
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from otel_logging.bridge.scope import CallScope
 
 MARK: Final = "_otel_logging"
@@ -29,9 +30,9 @@ MARK: Final = "_otel_logging"
 # The record's own fields, as the logging documentation lists them, plus what formatters and we put there.
 _OWN_FIELDS: Final = frozenset(
     {
-        "args", "asctime", "created", "exc_info", "exc_text", "filename", "funcName", "getMessage", "levelname", "levelno",
-        "lineno", "message", "module", "msecs", "msg", "name", "pathname", "process", "processName", "relativeCreated",
-        "stack_info", "taskName", "thread", "threadName", MARK,
+        "args", "asctime", "created", "exc_info", "exc_text", "filename", "funcName", "getMessage", "levelname",
+        "levelno", "lineno", "message", "module", "msecs", "msg", "name", "pathname", "process", "processName",
+        "relativeCreated", "stack_info", "taskName", "thread", "threadName", MARK,
     }
 )  # fmt: skip
 # Datadog lets these record attributes overwrite the record itself.
@@ -79,7 +80,8 @@ def body_of(record: logging.LogRecord, render: Callable[[logging.LogRecord], str
     try:
         return clean_text(record.getMessage() if render is None else render(record))
     except Exception as error:
-        return f"{safe_str(record.msg)} [otel-logging: not rendered, {type(error).__name__}; args={_safe_repr(record.args)}]"
+        why = f"not rendered, {type(error).__name__}; args={_safe_repr(record.args)}"
+        return f"{safe_str(record.msg)} [otel-logging: {why}]"
 
 
 def _safe_repr(value: Any) -> str:
@@ -116,7 +118,9 @@ def exception_attributes(record: logging.LogRecord) -> dict[str, str]:
             # The conventions leave an empty message out.
             if message := safe_str(error):
                 found["exception.message"] = message
-            found["exception.stacktrace"] = _stacktrace(error, info[2] if isinstance(info, tuple) else error.__traceback__)
+            found["exception.stacktrace"] = _stacktrace(
+                error, info[2] if isinstance(info, tuple) else error.__traceback__
+            )
         return found
     except Exception as failure:
         return {"exception.type": f"[otel-logging: exception cannot be read: {type(failure).__name__}]"}
@@ -134,7 +138,10 @@ def _stacktrace(error: BaseException, trace: Any) -> str:
     except Exception as failure:
         # Formatting calls the exception's own code; frames alone never do.
         try:
-            lines = [*traceback.format_tb(trace), f"{_qualified(type(error))}: [{type(failure).__name__} while formatting]"]
+            lines = [
+                *traceback.format_tb(trace),
+                f"{_qualified(type(error))}: [{type(failure).__name__} while formatting]",
+            ]
         except Exception:
             lines = [f"[otel-logging: traceback cannot be formatted: {type(failure).__name__}]"]
     return clean_text("".join(lines))
@@ -193,7 +200,7 @@ def enriched(record: logging.LogRecord, body: str, extras: Mapping[str, Any], *,
 
 
 def named_extras(record: logging.LogRecord, bound: Mapping[str, Any] | None) -> tuple[dict[str, Any], str | None]:
-    """The caller's extras and the call's bound attributes, cleaned, less the event name, under names back ends leave alone.
+    """The caller's extras and the call's bound attributes, cleaned, and the event name that stood among them.
 
     A record's own extra wins over a bound attribute. A name that Datadog would let overwrite the record (`status`,
     `service`, …) is kept as `extra.<name>`.

@@ -7,7 +7,6 @@ by a marker that says so. Nothing here raises, and nothing here knows of log rec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 MAX_DEPTH: Final = 16  # levels of nesting that are kept; protobuf readers stop at about 100
@@ -43,7 +42,7 @@ def safe_str(value: Any) -> str:
 
 
 def clean_value(value: Any, depth: int = 0, seen: tuple[int, ...] = ()) -> Any:
-    """`value` as an OTel attribute value (scalars, bytes, lists, mappings with text keys); anything else as its text."""
+    """`value` as an OTel attribute value: scalars, bytes, lists, mappings with text keys; anything else as text."""
     kind = type(value)
     if kind is str:
         return clean_text(value)
@@ -69,6 +68,7 @@ def _big_int(value: int) -> str:
 
 
 def _clean_other(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+    """Subclasses of the scalars, bytes, structures, and everything that only has a text."""
     if isinstance(value, str):
         return clean_text(str.__str__(value))
     if isinstance(value, int):  # enums and other subclasses
@@ -77,26 +77,27 @@ def _clean_other(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
         return float(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    nested = isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, range))
-    if not nested or isinstance(value, AbstractSet):
-        return safe_str(value)
-    if id(value) in seen:
-        return "[otel-logging: cyclic]"
-    if depth >= MAX_DEPTH:
-        return "[otel-logging: nested too deeply]"
-    seen = (*seen, id(value))
+    if isinstance(value, (Mapping, Sequence)) and not isinstance(value, range):
+        if id(value) in seen:
+            return "[otel-logging: cyclic]"
+        if depth >= MAX_DEPTH:
+            return "[otel-logging: nested too deeply]"
+        return _clean_nested(value, depth + 1, (*seen, id(value)))
+    return safe_str(value)
+
+
+def _clean_nested(value: Mapping[Any, Any] | Sequence[Any], depth: int, seen: tuple[int, ...]) -> Any:
     if isinstance(value, Mapping):
         pairs = {}
         for position, (key, item) in enumerate(value.items()):
             if position >= MAX_ITEMS:
                 pairs["otel_logging.cut"] = len(value) - MAX_ITEMS
                 break
-            pairs[clean_key(key)] = clean_value(item, depth + 1, seen)
+            pairs[clean_key(key)] = clean_value(item, depth, seen)
         return pairs
-    items = [clean_value(item, depth + 1, seen) for item in value[:MAX_ITEMS]]
+    items = [clean_value(item, depth, seen) for item in value[:MAX_ITEMS]]
     if len(value) > MAX_ITEMS:
         items.append(f"[otel-logging: {len(value) - MAX_ITEMS} more]")
-    # OTel lists hold values of one kind, or anything where mixed; a tuple and a list are the same there.
     return items
 
 
