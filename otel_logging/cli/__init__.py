@@ -1,0 +1,95 @@
+"""The command `otel-logging`: which verb is meant, and nothing else. Each verb is one file, imported only when it runs.
+
+Exit codes: 0 done, 1 nothing found, 2 wrong usage. Results go to stdout, everything about them to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+DONE: Final = 0
+NOTHING: Final = 1
+USAGE: Final = 2
+_INTERRUPTED: Final = 130
+
+VERBS: Final = {
+    "run": "start a program with otel-logging in each of its processes: run [--local] -- CMD ARGS...",
+    "call": "one call of all services in time order, whatever you paste: call id, trace id, traceparent, prefix",
+    "search": "records by text, level, service, time, attribute, pattern",
+    "calls": "the calls of the store, newest first",
+    "stats": "what the store holds",
+    "demo": "a small voice service under otel-logging, called for real",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb in `argv` (by default this process's arguments) and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    leading: list[str] = []
+    while arguments and arguments[0].startswith("-"):
+        option = arguments.pop(0)
+        if option in {"-h", "--help"}:
+            print(_help())
+            return DONE
+        if option in {"-V", "--version"}:
+            print(f"otel-logging {_version()}")
+            return DONE
+        if option != "--store" and not option.startswith("--store="):
+            return _wrong(f"unknown option {option}")
+        leading.append(option)
+        if option == "--store":
+            if not arguments:
+                return _wrong("--store needs a folder")
+            leading.append(arguments.pop(0))
+    if not arguments:
+        return _wrong("a verb is missing")
+    verb = arguments.pop(0)
+    if verb not in VERBS:
+        return _wrong(f"unknown verb {verb!r}")
+    module = importlib.import_module(f"otel_logging.cli.{verb}")
+    return _run(cast("Callable[[list[str]], int]", module.main), leading + arguments)
+
+
+def _run(verb: Callable[[list[str]], int], arguments: list[str]) -> int:
+    try:
+        code = verb(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough. What is still buffered must not raise at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except SystemExit as end:  # argparse: 0 after --help, 2 after wrong usage
+        return end.code if isinstance(end.code, int) else USAGE
+    return code
+
+
+def _wrong(why: str) -> int:
+    print(f"otel-logging: {why}\n\n{_help()}", file=sys.stderr)
+    return USAGE
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {sentence}" for verb, sentence in VERBS.items())
+    return (
+        f"usage: otel-logging [--store DIR] VERB ...\n\nverbs:\n{verbs}\n\n"
+        "`otel-logging VERB --help` tells the rest; `otel-logging --version` the version.\n"
+        "Exit codes: 0 done, 1 nothing found, 2 wrong usage."
+    )
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("otel-logging")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,152 @@
+"""What the verbs that read a store share: their options, where the store is, how they print."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from otel_logging import settings
+from otel_logging.cli import NOTHING, USAGE
+from otel_logging.search import clock
+from otel_logging.search.text import harmless, json_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from otel_logging.search.local import Searched
+    from otel_logging.search.one_call import Ambiguous, NotFound
+
+TABLE, LINES, OBJECT = "table", "jsonl", "json"
+_LISTED = 20  # candidates shown for an ambiguous prefix
+
+
+def parser(verb: str, description: str) -> argparse.ArgumentParser:
+    """An argument parser with the options that every reading verb has."""
+    made = argparse.ArgumentParser(
+        prog=f"otel-logging {verb}",
+        description=description,
+        allow_abbrev=False,
+        epilog="Exit codes: 0 done, 1 nothing found, 2 usage.",
+    )
+    made.add_argument(
+        "--store",
+        metavar="DIR",
+        help="folder of the local store (default: OTEL_LOGGING_STORE, else the user's state folder)",
+    )
+    return made
+
+
+def add_format(made: argparse.ArgumentParser, lines: str) -> None:
+    """Add `--json` and `--format`; `lines` says what one JSON line is."""
+    made.add_argument(
+        "--format",
+        choices=(TABLE, LINES, OBJECT),
+        default=TABLE,
+        help=f"table for people, jsonl: {lines} a line, json: one object",
+    )
+    made.add_argument("--json", dest="format", action="store_const", const=LINES, help="the same as --format jsonl")
+
+
+def moment(text: str) -> int:
+    """Argparse type of `--since` and `--until`."""
+    try:
+        return clock.parse_moment(text, clock.now())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def count(text: str) -> int:
+    """Argparse type of a number that is not negative."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; valid: 0, 1, 2, ...")
+    return int(text)
+
+
+def store_of(args: argparse.Namespace) -> Path:
+    """The store's folder. Ends the process with a usage error where there is neither a setting nor a home folder."""
+    # As a writer to the local store would choose it, a home folder missing included.
+    read = settings.read({"logs_exporter": "local", "store": args.store})
+    for problem in read.problems:
+        if problem.startswith("OTEL_LOGGING_STORE="):
+            tell(problem)
+    if read.store is None:
+        tell("no store: name its folder with --store or OTEL_LOGGING_STORE")
+        raise SystemExit(USAGE)
+    return read.store
+
+
+def tell(sentence: str) -> None:
+    """One line to the person, on stderr."""
+    print(f"otel-logging: {harmless(sentence)}", file=sys.stderr)
+
+
+def colours() -> bool:
+    """Whether stdout is a terminal that wants colours (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def columns() -> int | None:
+    """Columns of the terminal on stdout, None where it is none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None if sys.stdout.isatty() else None
+    except (OSError, ValueError):
+        return None
+
+
+def print_json(values: Iterable[Mapping[str, Any]]) -> None:
+    """Each value as one JSON line, readable where stdout can carry it."""
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    for value in values:
+        sys.stdout.write(json_line(value, ascii_only=ascii_only) + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines as they are; what stdout's encoding cannot carry is escaped instead of ending the command."""
+    encoding = sys.stdout.encoding or "utf-8"
+    for line in lines:
+        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 file`, `2 files`, `2,000 records`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def searched_line(searched: Searched) -> str:
+    """What was looked at: `3 files, 1,204 lines in /var/lib/otel-logging`, and what could not be read."""
+    parts = [plural(searched.files, "file"), plural(searched.lines, "line")]
+    if searched.broken:
+        parts.append(f"{plural(searched.broken, 'broken line')} skipped")
+    if searched.unfinished:
+        parts.append(f"{plural(searched.unfinished, 'unfinished line')} left")
+    return f"searched {', '.join(parts)} in {searched.store}"
+
+
+def tell_problems(searched: Searched) -> None:
+    """One line for each file that was not read."""
+    for problem in searched.problems:
+        tell(f"not read: {problem}")
+
+
+def nothing_found(error: NotFound, store: Path) -> int:
+    """Say that nothing was found and where; returns the exit code."""
+    tell_problems(error.searched)
+    tell(f"{error}; {searched_line(error.searched)}")
+    if not store.is_dir():
+        tell("that folder does not exist; is OTEL_LOGGING_STORE the one the service writes to?")
+    return NOTHING
+
+
+def ambiguous(error: Ambiguous) -> int:
+    """List what a prefix or a shared trace may mean; returns the exit code."""
+    tell(f"{error}; paste more of the one you mean:")
+    for candidate in error.candidates[:_LISTED]:
+        services = ", ".join(sorted(candidate.services))
+        line = f"  {candidate.name}  {clock.local(candidate.first)}  {services}"
+        print(harmless(line), file=sys.stderr)
+    if len(error.candidates) > _LISTED:
+        print(f"  and {len(error.candidates) - _LISTED:,} more", file=sys.stderr)
+    return USAGE

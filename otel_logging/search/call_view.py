@@ -1,0 +1,143 @@
+"""One call as people and programs see it: its records of every service, its spans, its counts and its state.
+
+Made by `query.find_call`; rendering to text and to one JSON object stands here, finding does not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from otel_logging.search import clock, lines
+from otel_logging.search.record import LEVELS, Record, flat
+from otel_logging.search.text import harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otel_logging.search.local import Searched
+    from otel_logging.search.spans import Span
+
+CALL_SPAN = "call"  # the span that each process exports when a call ends in it
+# A call with no end on record counts as live while its last record is younger than this; at INFO it may well be silent
+# for a minute. After its end, late records (a worker's summary, a recovered ring) may arrive for some time.
+QUIET = 120 * clock.NANOS
+SETTLING = 60 * clock.NANOS
+
+
+@dataclass(slots=True)
+class CallView:
+    """Everything the store holds of one call, in time order.
+
+    `call_sid` is None for a trace that no call was seen with. `state` is `live`, `settling`, `complete` or `truncated`
+    (something that may belong to the call could not be read). Times are nanoseconds since 1970 UTC, 0 if unknown.
+    """
+
+    call_sid: str | None
+    trace_ids: tuple[str, ...]
+    records: list[Record]
+    spans: list[Span]
+    searched: Searched
+    state: str = "complete"
+    notes: list[str] = field(default_factory=list)
+    services: dict[str, int] = field(init=False)
+    levels: dict[str, int] = field(init=False)
+    first: int = field(init=False)
+    last: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        services = Counter(record.service for record in self.records)
+        for span in self.spans:
+            services.setdefault(span.service, 0)
+        self.services = dict(sorted(services.items()))
+        levels = Counter(record.level for record in self.records)
+        self.levels = {level: levels[level] for level in LEVELS if levels[level]}
+        # Relative times count from the first record; spans tell where there is none.
+        times = [record.time for record in self.records if record.time]
+        spans = [moment for span in self.spans for moment in (span.start, span.end) if moment]
+        self.first = min(times or spans, default=0)
+        self.last = max(times or spans, default=0)
+
+    @property
+    def recovered(self) -> int:
+        """Records that were dropped at first and given back when the call went wrong."""
+        return sum(record.recovered for record in self.records)
+
+    def flat_records(self) -> Iterator[dict[str, Any]]:
+        """The records as flat mappings with their relative times, for JSON lines."""
+        for record in self.records:
+            yield flat(record, since=self.first)
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole view as one object."""
+        return {
+            "call_sid": self.call_sid,
+            "trace_ids": list(self.trace_ids),
+            "start": clock.rfc3339(self.first) if self.first else None,
+            "end": clock.rfc3339(self.last) if self.last else None,
+            "seconds": round((self.last - self.first) / clock.NANOS, 6),
+            "state": self.state,
+            "services": self.services,
+            "levels": self.levels,
+            "recovered": self.recovered,
+            "notes": self.notes,
+            "records": list(self.flat_records()),
+            "spans": [span.flat() for span in self.spans],
+            "searched": self.searched.as_json(),
+        }
+
+
+def state_of(records: Sequence[Record], spans: Sequence[Span], *, missed: bool, now: int) -> str:
+    """Whether more is to come: `live`, `settling`, `complete`, or `truncated` if something could not be read."""
+    if missed:
+        return "truncated"
+    ends = [span.end for span in spans if span.name == CALL_SPAN and span.call_sid]
+    latest = max((record.time for record in records), default=0)
+    if ends:
+        return "settling" if now - max(ends) < SETTLING else "complete"
+    return "live" if now - latest < QUIET else "complete"
+
+
+def render_text(view: CallView, *, width: int | None = None, colour: bool = False) -> Iterator[str]:
+    """The call as `otel-logging call` shows it, line by line, without line ends.
+
+    Args:
+        view: the call.
+        width: columns of the terminal, where long messages are wrapped; None leaves them whole.
+        colour: paint levels and marks with ANSI colours.
+    """
+    yield from _header(view, colour=colour)
+    if not view.records:
+        return
+    yield ""
+    room = lines.service_width(view.records)
+    for record in view.records:
+        when = clock.relative(record.time - view.first) if record.time else "    ?     "
+        yield from lines.table_lines(record, when, service_width=room, width=width, colour=colour)
+
+
+def _header(view: CallView, *, colour: bool) -> Iterator[str]:
+    title = f"Call {harmless(view.call_sid)}" if view.call_sid else f"Trace {view.trace_ids[0]}, seen with no call"
+    yield lines.paint(title, lines.BOLD, colour=colour)
+    if view.call_sid and view.trace_ids:
+        yield f"  traces    {', '.join(view.trace_ids)}"
+    if view.first:
+        yield f"  started   {clock.local(view.first)}, lasted {clock.duration(view.last - view.first)}"
+    services = ", ".join(f"{harmless(name) or '(no name)'} {count:,}" for name, count in view.services.items())
+    yield f"  services  {services or 'none'}"
+    yield f"  records   {_counts(view)}"
+    if view.spans:
+        failed = sum(span.failed for span in view.spans)
+        yield f"  spans     {len(view.spans):,}{f', {failed:,} failed' if failed else ''}"
+    yield f"  state     {view.state}"
+    for note in view.notes:
+        yield f"  note      {harmless(note)}"
+
+
+def _counts(view: CallView) -> str:
+    parts = [f"{count:,} {level}" for level, count in view.levels.items()]
+    text = f"{len(view.records):,}" + (f" ({', '.join(parts)})" if parts else "")
+    if view.recovered:
+        text += f"; {lines.MARK} {view.recovered:,} recovered: dropped at the time, given back when the call went wrong"
+    return text

@@ -1,0 +1,221 @@
+"""One whole call out of the local store: which call was pasted, which traces it met, what belongs to it.
+
+A trace alone never decides that a record belongs to a call: calls share traces. Filtering and printing do not belong
+in here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from otel_logging.ids import Pasted, parse_pasted, trace_id_for
+from otel_logging.search import clock
+from otel_logging.search.call_view import CallView, state_of
+from otel_logging.search.local import Searched, needles, scan, scan_spans
+from otel_logging.search.record import Record
+from otel_logging.search.spans import Owners, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# How well a record fits what was pasted; only the best fit that occurs counts.
+_EXACT, _NO_CASE, _TRACE, _PREFIX, _TRACE_PREFIX = range(5)
+_HEX = frozenset("0123456789abcdef")
+
+_Item = TypeVar("_Item", Record, Span)
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A call, or a trace without one, that what was pasted may mean."""
+
+    call_sid: str | None
+    traces: set[str] = field(default_factory=set)
+    services: set[str] = field(default_factory=set)
+    seen: int = 0
+    first: int = 0
+
+    @property
+    def name(self) -> str:
+        """What to paste to mean this one."""
+        return self.call_sid or min(self.traces)
+
+
+class NotFound(LookupError):  # noqa: N818 (an answer, not a failure)
+    """Nothing in the store fits; `searched` says what was looked at."""
+
+    def __init__(self, pasted: str, searched: Searched) -> None:
+        super().__init__(f"nothing found for {pasted!r}")
+        self.searched = searched
+
+
+class Ambiguous(LookupError):  # noqa: N818 (an answer, not a failure)
+    """What was pasted fits several calls; `candidates` are listed newest first."""
+
+    def __init__(self, pasted: str, candidates: list[Candidate], searched: Searched) -> None:
+        super().__init__(f"{pasted!r} fits {len(candidates)} calls")
+        self.candidates = sorted(candidates, key=lambda item: (-item.first, item.name))
+        self.searched = searched
+
+
+def find_call(store: Path, pasted: str | Pasted, *, now: int | None = None) -> CallView:
+    """Everything of the call that is meant, of every service, in time order.
+
+    Args:
+        store: the local store's folder.
+        pasted: a CallSid or other call id, a trace id, a traceparent, or a prefix of one.
+        now: the present in nanoseconds; decides whether the call is still live.
+
+    Raises:
+        NotFound: nothing fits.
+        Ambiguous: a prefix, or a trace that several calls share, fits more than one call.
+    """
+    meant = parse_pasted(pasted) if isinstance(pasted, str) else pasted
+    searched = Searched()
+    grade, candidate = _identify(store, meant, searched)
+    traces = set(candidate.traces)
+    if candidate.call_sid is not None:
+        traces.add(own_trace(candidate.call_sid))
+        if grade >= _TRACE:  # the lines parsed so far need not be all that name the call
+            traces |= _traces_of(store, candidate.call_sid)
+    return _collect(store, candidate.call_sid, traces, searched, clock.now() if now is None else now)
+
+
+def own_trace(call_sid: str) -> str:
+    """The call's own trace id in hex."""
+    return f"{trace_id_for(call_sid):032x}"
+
+
+def seen_traces(item: Record | Span) -> Iterator[str]:
+    """The traces that a record or span ties to its call: its own, and the links of a span that names its call."""
+    if item.trace_id:
+        yield item.trace_id
+    if isinstance(item, Span) and item.call_sid:
+        yield from item.links
+
+
+def belongs(item: Record | Span, call_sid: str | None, traces: set[str], owners: Owners) -> bool:
+    """Whether this is of the call: by its own word, else by its trace, unless its span says another call."""
+    if item.call_sid is not None:
+        return item.call_sid == call_sid
+    return item.trace_id in traces and owners.of(item.trace_id, item.span_id) in (None, call_sid)
+
+
+def _items(store: Path, wanted: tuple[bytes, ...], searched: Searched | None = None) -> Iterator[Record | Span]:
+    yield from scan(store, wanted=wanted, searched=searched)
+    yield from scan_spans(store, wanted=wanted, searched=searched)
+
+
+def _identify(store: Path, pasted: Pasted, searched: Searched) -> tuple[int, Candidate]:
+    found: dict[int, dict[tuple[str | None, str | None], Candidate]] = {}
+    meaning = _Meaning(pasted)
+    for item in _items(store, needles(*meaning.wanted), searched):
+        grade = meaning.grade(item)
+        if grade is None:
+            continue
+        call_sid = item.call_sid or (meaning.call_sid if grade == _EXACT else None)
+        key = (call_sid, None if call_sid else item.trace_id)
+        candidate = found.setdefault(grade, {}).setdefault(key, Candidate(call_sid))
+        candidate.traces.update(seen_traces(item))
+        time = item.start if isinstance(item, Span) else item.time
+        candidate.first = min(candidate.first or time, time)
+        candidate.services.add(item.service)
+        candidate.seen += 1
+    if not found:
+        raise NotFound(pasted.text, searched)
+    grade = min(found)
+    choice = _choose(list(found[grade].values()), meaning)
+    if len(choice) > 1:
+        raise Ambiguous(pasted.text, choice, searched)
+    return grade, choice[0]
+
+
+class _Meaning:
+    """What was pasted, and how well a record fits it."""
+
+    def __init__(self, pasted: Pasted) -> None:
+        self.call_sid = pasted.call_sid
+        self.text = pasted.text.lower()
+        literal = pasted.call_sid is None or pasted.call_sid.lower() == pasted.trace_id
+        self.trace = pasted.trace_id if literal else None  # pasted as such
+        self.own = None if literal else pasted.trace_id  # follows from the call id
+        self.prefix = pasted.prefix and bool(self.text)
+        self.hex_prefix = self.prefix and set(self.text) <= _HEX
+        self.wanted = (self.trace or self.text, self.own)
+
+    def grade(self, item: Record | Span) -> int | None:
+        call_sid, trace_id = item.call_sid, item.trace_id or ""
+        if self.call_sid is not None and (call_sid == self.call_sid or (call_sid is None and trace_id == self.own)):
+            return _EXACT
+        lowered = (call_sid or "").lower()
+        if self.call_sid is not None and lowered == self.text:
+            return _NO_CASE
+        if self.trace and (trace_id == self.trace or (call_sid and own_trace(call_sid) == self.trace)):
+            return _TRACE
+        if self.prefix and lowered.startswith(self.text):
+            return _PREFIX
+        if self.hex_prefix and lowered.startswith("ca" + self.text):
+            return _PREFIX
+        if self.hex_prefix and trace_id.startswith(self.text):
+            return _TRACE_PREFIX
+        return None
+
+
+def _choose(candidates: list[Candidate], meaning: _Meaning) -> list[Candidate]:
+    """The candidates that remain: a trace's own call wins over calls that merely passed through it."""
+    calls = [candidate for candidate in candidates if candidate.call_sid is not None]
+    if meaning.trace:
+        own = [candidate for candidate in calls if own_trace(candidate.call_sid or "") == meaning.trace]
+        return own[:1] or calls or candidates[:1]
+    taken = {trace for candidate in calls for trace in (*candidate.traces, own_trace(candidate.call_sid or ""))}
+    return calls + [
+        candidate for candidate in candidates if candidate.call_sid is None and not candidate.traces & taken
+    ]
+
+
+def _traces_of(store: Path, call_sid: str) -> set[str]:
+    items = _items(store, needles(call_sid))
+    return {trace for item in items if item.call_sid == call_sid for trace in seen_traces(item)}
+
+
+def _collect(store: Path, call_sid: str | None, traces: set[str], searched: Searched, now: int) -> CallView:
+    wanted = needles(call_sid, *sorted(traces))
+    again = Searched()  # the files were counted once already
+    met = list(_met(scan_spans(store, wanted=wanted, searched=again), call_sid, traces))
+    owners = Owners(met)
+    records: list[Record] = []
+    others = {span.call_sid for span in met}
+    for record in _met(scan(store, wanted=wanted, searched=again), call_sid, traces):
+        if belongs(record, call_sid, traces, owners):
+            records.append(record)
+        others.add(record.call_sid)
+    spans = [span for span in met if belongs(span, call_sid, traces, owners)]
+    for problem in again.problems:
+        if problem not in searched.problems:
+            searched.problems.append(problem)
+    return CallView(
+        call_sid=call_sid,
+        trace_ids=tuple(sorted(traces, key=lambda trace: (call_sid is None or trace != own_trace(call_sid), trace))),
+        records=sorted(records, key=lambda record: record.order),
+        spans=sorted(spans, key=lambda span: (span.start, span.end)),
+        searched=searched,
+        state=state_of(records, spans, missed=again.missed, now=now),
+        notes=_notes({other for other in others if other not in (None, call_sid) and other}),
+    )
+
+
+def _met(items: Iterator[_Item], call_sid: str | None, traces: set[str]) -> Iterator[_Item]:
+    for item in items:
+        if item.trace_id in traces or (call_sid is not None and item.call_sid == call_sid):
+            yield item
+
+
+def _notes(others: set[str]) -> list[str]:
+    if not others:
+        return []
+    names = ", ".join(sorted(others)[:3]) + (f" and {len(others) - 3:,} more" if len(others) > 3 else "")
+    return [
+        f"a trace is shared with {names}: their records are left out; one without any call id may be of either call"
+    ]

@@ -1,0 +1,159 @@
+"""OTLP in JSON, as the local store and the Collector's file exporter write it, into records and spans.
+
+Writers differ (camelCase or snake_case, 64-bit integers as text or as numbers), and a store may hold anything: what
+does not have the expected shape is passed over, never an error. Reading files does not belong here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from otel_logging.search import clock
+from otel_logging.search.record import Record, absorb, as_text, call_id, from_flat, hex_id, is_flat
+from otel_logging.search.spans import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEPTH = 32  # nesting of attribute values followed
+
+
+def records(payload: Any, source: str = "") -> Iterator[Record]:
+    """The records of one line: an ExportLogsServiceRequest, or a JSON console line."""
+    if not isinstance(payload, dict):
+        return
+    groups = _get(payload, "resourceLogs", "resource_logs")
+    if groups is None:
+        if is_flat(payload):
+            yield from_flat(payload, source)
+        return
+    for group in _mappings(groups):
+        resource = attributes(_mapping(group, "resource").get("attributes"))
+        service = as_text(resource.get("service.name"))
+        for scoped in _mappings(_get(group, "scopeLogs", "scope_logs")):
+            scope = as_text(_mapping(scoped, "scope").get("name"))
+            for raw in _mappings(_get(scoped, "logRecords", "log_records")):
+                yield _record(raw, resource, service, scope, source)
+
+
+def _record(raw: dict[str, Any], resource: dict[str, Any], service: str, scope: str, source: str) -> Record:
+    extras = attributes(raw.get("attributes"))
+    observed = whole(_get(raw, "observedTimeUnixNano", "observed_time_unix_nano"))
+    body = value_of(raw.get("body"))
+    record = Record(
+        time=whole(_get(raw, "timeUnixNano", "time_unix_nano")) or observed,
+        observed=observed,
+        severity=_severity(_get(raw, "severityNumber", "severity_number")),
+        severity_text=as_text(_get(raw, "severityText", "severity_text")),
+        service=service,
+        logger=as_text(extras.pop("logger.name", None)) or scope,
+        call_sid=call_id(extras.pop("call_sid", None)),
+        trace_id=hex_id(_get(raw, "traceId", "trace_id"), 32),
+        span_id=hex_id(_get(raw, "spanId", "span_id"), 16),
+        attributes=extras,
+        resource=resource,
+        event_name=as_text(_get(raw, "eventName", "event_name")),
+        source=source,
+    )
+    inner = _console_line(body)
+    if inner is not None:
+        absorb(record, inner)
+    else:
+        record.body = as_text(body)
+    return record
+
+
+def _console_line(body: Any) -> dict[str, Any] | None:
+    if isinstance(body, str) and body.startswith("{") and body.rstrip().endswith("}"):
+        try:
+            body = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+    return body if isinstance(body, dict) and is_flat(body) else None
+
+
+def spans(payload: Any, source: str = "") -> Iterator[Span]:
+    """The spans of one line, an ExportTraceServiceRequest."""
+    if not isinstance(payload, dict):
+        return
+    for group in _mappings(_get(payload, "resourceSpans", "resource_spans")):
+        service = as_text(attributes(_mapping(group, "resource").get("attributes")).get("service.name"))
+        for scoped in _mappings(_get(group, "scopeSpans", "scope_spans")):
+            for raw in _mappings(scoped.get("spans")):
+                extras = attributes(raw.get("attributes"))
+                status = _mapping(raw, "status")
+                links = (hex_id(_get(link, "traceId", "trace_id"), 32) for link in _mappings(raw.get("links")))
+                yield Span(
+                    trace_id=hex_id(_get(raw, "traceId", "trace_id"), 32),
+                    span_id=hex_id(_get(raw, "spanId", "span_id"), 16),
+                    parent_id=hex_id(_get(raw, "parentSpanId", "parent_span_id"), 16),
+                    name=as_text(raw.get("name")),
+                    service=service,
+                    start=whole(_get(raw, "startTimeUnixNano", "start_time_unix_nano")),
+                    end=whole(_get(raw, "endTimeUnixNano", "end_time_unix_nano")),
+                    failed=status.get("code") in (2, "2", "STATUS_CODE_ERROR"),
+                    status=as_text(status.get("message")),
+                    call_sid=call_id(extras.get("call_sid")),
+                    links=tuple(link for link in links if link),
+                    attributes=extras,
+                    source=source,
+                )
+
+
+def attributes(pairs: Any) -> dict[str, Any]:
+    """OTLP's list of key-value pairs as a mapping of plain values."""
+    return {as_text(pair.get("key")): value_of(pair.get("value")) for pair in _mappings(pairs)}
+
+
+def value_of(value: Any, depth: int = 0) -> Any:
+    """An OTLP AnyValue as a plain value. Bytes stay base64 text; NaN and the infinities stay text, as JSON has none."""
+    if not isinstance(value, dict) or depth > _DEPTH:
+        return value if isinstance(value, (str, int, float, bool)) else None
+    for key, inner in value.items():
+        name = key.replace("_", "").lower()
+        if name == "intvalue":
+            return whole(inner, signed=True) if isinstance(inner, (str, int)) else inner
+        if name == "arrayvalue":
+            items = inner.get("values") if isinstance(inner, dict) else None
+            return [value_of(item, depth + 1) for item in items] if isinstance(items, list) else []
+        if name == "kvlistvalue":
+            pairs = _mappings(inner.get("values") if isinstance(inner, dict) else None)
+            return {as_text(pair.get("key")): value_of(pair.get("value"), depth + 1) for pair in pairs}
+        if name == "doublevalue" and isinstance(inner, float) and inner - inner != 0:
+            return str(inner)
+        if name in {"stringvalue", "boolvalue", "doublevalue", "bytesvalue"}:
+            return inner
+    return None
+
+
+def whole(value: Any, *, signed: bool = False) -> int:
+    """A 64-bit integer that JSON carries as text or as a number; 0 if it is neither, times never below 0."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return number if signed else min(max(number, 0), clock.LATEST)
+
+
+def _severity(value: Any) -> int:
+    """The number; protobuf's JSON may also carry the name, `SEVERITY_NUMBER_WARN2`."""
+    if not isinstance(value, str) or value.isdigit():
+        return min(whole(value), 24)
+    name = value.removeprefix("SEVERITY_NUMBER_")
+    base = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17, "FATAL": 21}.get(name.rstrip("1234"), 0)
+    return base + int(name[-1]) - 1 if base and name[-1] in "234" else base
+
+
+def _get(mapping: dict[str, Any], camel: str, snake: str) -> Any:
+    value = mapping.get(camel)
+    return mapping.get(snake) if value is None else value
+
+
+def _mapping(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
