@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_logging import trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 
 class Patches:
@@ -80,11 +82,9 @@ class Patches:
         self._undo.append(undo)
 
     def uninstall(self) -> None:
-        """Take the patches back. Never raises."""
+        """Take the patches back."""
         self.active = False
         self._patched.clear()
-        while self._undo:
-            try:
-                self._undo.pop()()
-            except Exception as error:
-                trouble.report("patch_failed", f"{self.name}: a patch could not be undone ({error!r})")
+        undo, self._undo = self._undo, []
+        for step in reversed(undo):
+            step()

@@ -27,10 +27,10 @@ NAMELESS: Final = "nameless"  # a `start` that names no call
 
 
 class Named(NamedTuple):
-    """What a request says: the call's id as it was found (not yet judged) and whether the call is over."""
+    """What a request says: the call's id as it was found (not yet judged), and its `CallStatus`."""
 
     call_sid: str | None = None
-    over: bool = False
+    status: str | None = None
 
 
 def is_over(status: str | None) -> bool:
@@ -62,7 +62,7 @@ def from_url(path: str, query: str) -> Named:
             status = status or unquote_plus(value)
         elif alike is None and not key.startswith("parent") and _CALL_SID.fullmatch(value):
             alike = value
-    return Named(told or alike, over=is_over(status))
+    return Named(told or alike, status)
 
 
 class FormWatcher:

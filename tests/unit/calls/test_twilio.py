@@ -45,8 +45,8 @@ class TestUrl:
 
     def test_says_that_a_call_is_over(self):
         """A status callback by GET ends the call as one by POST does."""
-        assert twilio.from_url("/status", f"CallSid={SID}&CallStatus=no-answer") == Named(SID, over=True)
-        assert twilio.from_url("/status", f"CallSid={SID}&CallStatus=ringing") == Named(SID, over=False)
+        assert twilio.from_url("/status", f"CallSid={SID}&CallStatus=no-answer") == Named(SID, "no-answer")
+        assert twilio.from_url("/status", f"CallSid={SID}&CallStatus=ringing") == Named(SID, "ringing")
 
     def test_ten_kilobytes_are_handed_on_to_be_judged(self):
         """An absurd id is not swallowed here: `Call.name` refuses and counts it."""
