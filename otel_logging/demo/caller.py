@@ -26,6 +26,10 @@ ACCOUNT = "AC" + "0" * 32
 _PATIENCE = 30.0
 
 
+class CallFailedError(RuntimeError):
+    """The caller could not do its part: the service is not there, refuses, or never hangs up."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """Somebody who calls: from where, whom, the voice's pitch in Hz, when they speak and listen (20 ms frames)."""
@@ -87,10 +91,13 @@ async def play_all(
     """Play calls at once, `speed` times faster than real time; `progress` is told of every few frames sent.
 
     Raises:
-        httpx.HTTPError, OSError: if the service cannot be reached or does not answer in time.
+        CallFailedError: if the service cannot be reached or does not answer in time.
     """
-    async with httpx.AsyncClient(base_url=base_url, timeout=_PATIENCE) as client:
-        return list(await asyncio.gather(*(_play(client, sid, who, speed, progress) for sid, who in calls)))
+    try:
+        async with httpx.AsyncClient(base_url=base_url, timeout=_PATIENCE, trust_env=False) as client:
+            return list(await asyncio.gather(*(_play(client, sid, who, speed, progress) for sid, who in calls)))
+    except (httpx.HTTPError, websockets.WebSocketException, OSError, ET.ParseError) as error:
+        raise CallFailedError(f"a call could not be played: {error!r}") from error
 
 
 async def _play(
@@ -148,7 +155,7 @@ async def _stream(
     # The service hangs up when it has done its work.
     done, _ = await asyncio.wait({listener}, timeout=_PATIENCE)
     if not done:
-        raise TimeoutError(f"the service did not hang up within {_PATIENCE:.0f} s after {played.call_sid} ended")
+        raise CallFailedError(f"the service did not hang up within {_PATIENCE:.0f} s after {played.call_sid} ended")
     listener.result()
 
 

@@ -23,6 +23,7 @@ from .routes_twilio import flask_app
 
 setup_logging()
 logger = logging.getLogger(__name__)
+boot_logger = logging.getLogger("server.boot")
 sessions_logger = logging.getLogger("server.whatsapp_sessions")
 
 
@@ -44,11 +45,11 @@ async def _check_stale_sessions() -> None:
 
 @contextlib.asynccontextmanager
 async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
-    logger.info("🟢 [BOOT] voice service ready")
+    boot_logger.info("🟢 [BOOT] voice service ready")
     checker = asyncio.create_task(_check_stale_sessions())
     yield
     checker.cancel()
-    logger.info("🔴 [SHUTDOWN] voice service stops")
+    boot_logger.info("🔴 [SHUTDOWN] voice service stops")
 
 
 old_app: Any = flask_app

@@ -23,5 +23,5 @@ def setup_logging() -> None:
     root.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())
 
     # "Too noisy", said somebody, once.
-    for name in ("server.metrics", "server.crm.cache", "asyncio", "httpx", "httpcore"):
+    for name in ("server.metrics", "server.crm.cache", "asyncio", "httpx", "httpcore", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)

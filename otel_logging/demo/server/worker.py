@@ -23,6 +23,7 @@ from .logging_config import setup_logging
 
 setup_logging()
 logger = logging.getLogger(__name__)
+boot_logger = logging.getLogger("server.boot")
 
 QUEUES = ("default", "summaries")
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="job")
@@ -63,11 +64,11 @@ async def health(_request: Request) -> JSONResponse:
 
 @contextlib.asynccontextmanager
 async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
-    logger.info(f"👷 [WORKER] Worker started: queues={','.join(QUEUES)}, PID={os.getpid()}")
-    logger.debug("💤 [WORKER] idle, queue size=0")
+    boot_logger.info(f"👷 [WORKER] Worker started: queues={','.join(QUEUES)}, PID={os.getpid()}")
+    boot_logger.debug("💤 [WORKER] idle, queue size=0")
     yield
     _pool.shutdown(wait=True)
-    logger.info("👷 [WORKER] Worker stops")
+    boot_logger.info("👷 [WORKER] Worker stops")
 
 
 app = Starlette(
