@@ -1,0 +1,296 @@
+"""How a process ends: normally, by SIGTERM, `os._exit` or `os.exec…`; and how a forked child begins. All bounded.
+
+The exit status and the application's own handlers stay what they were without us. SIGINT is Python's own business: it
+becomes KeyboardInterrupt, and that ends in `atexit`. What flushing means is the caller's; nothing about records,
+exporters or calls belongs in here.
+
+One limit is Python's: a signal handler runs when the main thread gets back to the interpreter, so a main thread that
+stays inside a C extension delays SIGTERM.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from otel_logging import trouble
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+Bounded = Callable[[float], bool]
+
+CLOSE_SECONDS: Final = 5.0  # atexit and SIGTERM; container runtimes kill after 10
+EXIT_SECONDS: Final = 2.0  # os._exit: the caller is in a hurry
+_GRACE: Final = 0.5  # what a bounded callback may be late before it is left behind
+
+# A main thread interrupted inside one of these may hold a lock that flushing needs, and cannot let go of it while its
+# signal handler waits.
+_LOCK_HOLDERS: Final = (
+    "logging",
+    "threading",
+    "queue",
+    "importlib",
+    "otel_logging.bridge",
+    "otel_logging.calls",
+    "otel_logging.export",
+    "otel_logging.policy",
+    "otel_logging.trouble",
+    "opentelemetry.sdk",
+)
+
+
+@dataclass(frozen=True)
+class _Callbacks:
+    flush: Bounded
+    close: Bounded
+    after_fork: Callable[[], None]
+
+
+class _Work:
+    """One bounded callback, run on a bare thread: `threading.Thread` takes locks that the interrupted code may hold."""
+
+    def __init__(self, what: Bounded, seconds: float) -> None:
+        self._what = what
+        self._seconds = seconds
+        self._running = _thread.allocate_lock()
+        self.done = False
+
+    def start(self, then: Callable[[], None] | None = None) -> bool:
+        """Begin. False if no thread can be started: at interpreter shutdown, or at the system's limit."""
+        self._running.acquire()
+        try:
+            _thread.start_new_thread(self._run, ())
+            if then is not None:
+                _thread.start_new_thread(self._watch, (then,))
+        except RuntimeError:
+            return False
+        return True
+
+    def wait(self) -> bool:
+        """Wait for the end, or as long as the bound and its grace allow."""
+        if self._running.acquire(timeout=self._seconds + _GRACE):
+            self._running.release()
+        return self.done
+
+    def call(self) -> None:
+        """Run in this thread. Whatever goes wrong is reported, not raised: the process is ending."""
+        try:
+            self._what(self._seconds)
+        except Exception as error:
+            trouble.report("end_failed", f"flushing at the end of the process failed: {type(error).__name__}: {error}")
+        finally:
+            self.done = True
+
+    def _run(self) -> None:
+        try:
+            self.call()
+        finally:
+            self._running.release()
+
+    def _watch(self, then: Callable[[], None]) -> None:
+        self.wait()
+        self.done = True
+        then()
+
+
+_callbacks: _Callbacks | None = None
+_ending: _Work | None = None  # the close that a SIGTERM began
+_fork_hooked = False
+
+
+class _Patch:
+    """One attribute of a module, replaced by a function of ours and put back unless somebody built upon ours."""
+
+    def __init__(self, module: Any, name: str, ours: Callable[..., Any]) -> None:
+        self._module, self._name = module, name
+        self._in_force = False
+        self.real: Callable[..., Any] = getattr(module, name)
+        self._ours = functools.wraps(self.real)(ours)
+
+    def apply(self) -> None:
+        if not self._in_force:
+            self.real = getattr(self._module, self._name)
+            setattr(self._module, self._name, self._ours)
+            self._in_force = True
+
+    def undo(self) -> None:
+        # A stranger's wrapper around ours stays, and with it ours, which only passes on while nothing is installed.
+        if self._in_force and getattr(self._module, self._name) is self._ours:
+            setattr(self._module, self._name, self.real)
+            self._in_force = False
+
+
+def install(flush: Bounded, close: Bounded, after_fork: Callable[[], None]) -> None:
+    """Handle this process's ends from now on. A second call only replaces the callbacks.
+
+    Args:
+        flush: delivers what is held, within the given seconds; called where the process may still go on.
+        close: the same and for good; called once, at the end.
+        after_fork: called in each forked child before its own code runs.
+    """
+    global _callbacks, _fork_hooked
+    again = _callbacks is not None
+    _callbacks = _Callbacks(flush, close, after_fork)
+    if again:
+        return
+    atexit.register(_at_exit)
+    if not _fork_hooked and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_in_child)  # cannot be taken back; it looks at _callbacks
+        _fork_hooked = True
+    for patch in _PATCHES:
+        patch.apply()
+    if _GETSIGNAL.real(signal.SIGTERM) == signal.SIG_DFL:
+        _set_sigterm(_on_sigterm)
+
+
+def uninstall() -> None:
+    """Undo `install`, as far as nobody else has built upon it."""
+    global _callbacks, _ending
+    if _callbacks is None:
+        return
+    _callbacks = _ending = None
+    atexit.unregister(_at_exit)
+    if _GETSIGNAL.real(signal.SIGTERM) is _on_sigterm:
+        _set_sigterm(signal.SIG_DFL)
+    for patch in _PATCHES:
+        patch.undo()
+
+
+def _set_sigterm(handler: Any) -> None:
+    try:
+        _SIGNAL.real(signal.SIGTERM, handler)
+    except ValueError:
+        pass  # not the main thread; when that one sets SIGTERM to its default it gets ours
+
+
+def _is_default(handler: object) -> bool:
+    return isinstance(handler, int) and handler == signal.SIG_DFL
+
+
+def _signal(signalnum: Any, handler: Any) -> Any:
+    """`signal.signal`, with ours in the place of SIGTERM's default. Worker classes set it back to that."""
+    if _callbacks is not None and signalnum == signal.SIGTERM and _is_default(handler):
+        handler = _on_sigterm
+    previous = _SIGNAL.real(signalnum, handler)
+    return signal.SIG_DFL if previous is _on_sigterm else previous
+
+
+def _getsignal(signalnum: Any) -> Any:
+    """`signal.getsignal`, which tells what the application set."""
+    handler = _GETSIGNAL.real(signalnum)
+    return signal.SIG_DFL if handler is _on_sigterm else handler
+
+
+def _exit(status: int) -> NoReturn:
+    """`os._exit`, after a short flush: job workers and forked children end here."""
+    try:
+        _leave()
+    finally:  # also when a KeyboardInterrupt comes in between
+        _EXIT.real(status)
+    raise AssertionError  # os._exit does not return
+
+
+def _execv(path: Any, argv: Any) -> NoReturn:
+    """`os.execv`, after a short flush: reloaders replace their own process."""
+    _leave()
+    _EXECV.real(path, argv)
+    raise AssertionError  # os.execv does not return
+
+
+def _execve(path: Any, argv: Any, env: Any) -> NoReturn:
+    """`os.execve`, after a short flush."""
+    _leave()
+    _EXECVE.real(path, argv, env)
+    raise AssertionError  # os.execve does not return
+
+
+_SIGNAL: Final = _Patch(signal, "signal", _signal)
+_GETSIGNAL: Final = _Patch(signal, "getsignal", _getsignal)
+_EXIT: Final = _Patch(os, "_exit", _exit)
+_EXECV: Final = _Patch(os, "execv", _execv)  # the other exec functions come down to these two
+_EXECVE: Final = _Patch(os, "execve", _execve)
+_PATCHES: Final = (_SIGNAL, _GETSIGNAL, _EXIT, _EXECV, _EXECVE)
+
+
+def _leave() -> None:
+    if _callbacks is not None:
+        _bounded(_callbacks.flush, EXIT_SECONDS, sys._getframe(2))  # noqa: SLF001 (documented, and the only way)
+
+
+def _bounded(what: Bounded, seconds: float, frame: FrameType | None) -> None:
+    work = _Work(what, seconds)
+    if work.start():
+        work.wait()
+    elif not _may_hold_locks(frame):
+        work.call()
+
+
+def _may_hold_locks(frame: FrameType | None) -> bool:
+    while frame is not None:
+        name = frame.f_globals.get("__name__")
+        if isinstance(name, str) and any(name == owner or name.startswith(owner + ".") for owner in _LOCK_HOLDERS):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _at_exit() -> None:
+    if _callbacks is None:
+        return
+    if _ending is not None:  # a SIGTERM came, and the program was done before the close was
+        _ending.wait()
+        _die()  # a container's first process survives that, and closes
+    _bounded(_callbacks.close, CLOSE_SECONDS, None)
+
+
+def _in_child() -> None:
+    global _ending
+    _ending = None
+    if _callbacks is None:
+        return
+    try:
+        _callbacks.after_fork()
+    except Exception as error:
+        trouble.report("fork_failed", f"setting up a forked child failed: {type(error).__name__}: {error}")
+
+
+def _on_sigterm(_number: int, frame: FrameType | None) -> None:
+    """Close, then die of the signal as if nobody had handled it."""
+    global _ending
+    if _callbacks is None or (_ending is not None and _ending.done):
+        _die()
+        return
+    if _ending is not None:
+        return  # asked twice; the close is on its way, and bounded
+    # Nothing kills a container's first process this way: it goes on, so what it logs later still needs us.
+    _ending = _Work(_callbacks.flush if os.getpid() == 1 else _callbacks.close, CLOSE_SECONDS)
+    if not _may_hold_locks(frame):
+        if _ending.start():
+            _ending.wait()
+        else:
+            _ending.call()
+    elif _ending.start(then=_again):
+        return  # the interrupted code goes on and lets its locks go; the signal comes back when all is delivered
+    _die()
+
+
+def _again() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _die() -> None:
+    global _ending
+    _set_sigterm(signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)
+    # Still here: the kernel keeps a container's first process from its own default signals.
+    _ending = None
+    if _callbacks is not None:
+        _set_sigterm(_on_sigterm)
