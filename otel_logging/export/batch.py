@@ -1,0 +1,340 @@
+"""From many threads to one exporter: a bounded queue, one worker, batches.
+
+Promises: `on_emit` never blocks on I/O and never raises; the queue is bounded by records and by bytes; every record
+that was accepted is counted once, as exported or as dropped with a reason; one record that cannot be encoded costs only
+itself; flushing and closing are bounded. What happens to one batch, and where records end that cannot be delivered, is
+the business of `deliver`; formats and destinations belong into exporters.
+
+The queue drops its oldest record when it is full: while a destination is down, the newest lines say what is going on
+now, and the oldest have had their chance.
+
+Signal handlers may log, and may flush, in the middle of anything the main thread does. Hence no lock that the worker
+needs is ever held by a producer: producers take turns with a re-entrant lock, and as a rule only the worker takes
+records out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.sdk._logs import LogRecordProcessor
+
+from otel_logging import trouble
+from otel_logging.export.deliver import Books, Delivery, sentence
+from otel_logging.export.entry import Entry, entry_of
+from otel_logging.export.guard import exporting, inside_export
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
+    from opentelemetry.sdk._logs.export import LogRecordExporter
+
+__all__ = ["BatchingProcessor", "Books", "exporting"]
+
+CLOSE_MILLIS: Final = 5_000
+_EXPORTER_GRACE: Final = 1.0  # seconds that a worker gets to come back after its exporter was told to stop
+
+
+class _Flush:
+    """Somebody waits until everything that was queued before has been handed over."""
+
+    def __init__(self, lost: int) -> None:
+        self.lost_before = lost
+        self.done = threading.Event()
+        self.delivered = False
+
+
+class BatchingProcessor(LogRecordProcessor):
+    """Queues records and hands them to `exporter` in batches, from one daemon thread started with the first record.
+
+    Args:
+        exporter: where batches go. An exception from it means that a record could not be encoded, and the batch is
+            halved until the record is alone; FAILURE and network errors concern the batch as a whole.
+        books: where records are counted.
+        schedule_delay_millis: the longest a record waits before its batch is sent.
+        max_queue_size: records that may wait.
+        max_export_batch_size: records in one export.
+        export_timeout_millis: how long halving one batch may go on; a single export is bounded by its exporter.
+        max_queue_bytes: estimated bytes that may wait.
+    """
+
+    def __init__(
+        self,
+        exporter: LogRecordExporter,
+        books: Books,
+        *,
+        schedule_delay_millis: float = 1_000,
+        max_queue_size: int = 16_384,
+        max_export_batch_size: int = 512,
+        export_timeout_millis: float = 30_000,
+        max_queue_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        self._exporter = exporter
+        self._books = books
+        self._delay = max(schedule_delay_millis, 1) / 1000
+        self._max_records = max(max_queue_size, 1)
+        self._batch_size = max(min(max_export_batch_size, self._max_records), 1)
+        self._max_bytes = max_queue_bytes
+        self._export_seconds = export_timeout_millis / 1000
+        self._closing = False  # no more records are taken
+        self._abandoned = False  # the time for closing is over: what is left is not exported any more
+        self._exporter_stopped = False
+        self._begin()
+        _processors.add(self)
+
+    def _begin(self) -> None:
+        """Everything that must not be shared with a parent process."""
+        self._pid = os.getpid()
+        self._queue: deque[Entry] = deque()
+        self._put_lock = threading.RLock()  # producers take turns; never taken by the worker
+        self._bytes_in = 0  # written by producers, under the lock
+        self._bytes_out = 0  # written by whoever exports
+        self._delivery = Delivery(self._exporter, self._books, self._export_seconds, lambda: self._abandoned)
+        self._flushes: deque[_Flush] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()  # its put() is safe in signal handlers, an Event's set() is not
+        self._idle = False
+        self._hurry = False
+        self._thread: threading.Thread | None = None
+        self._take_lock = threading.Lock()  # one exporting thread at a time
+
+    # -- taking records in ---------------------------------------------------------------------------------------------
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Queue one record; when full, the oldest is dropped as `queue_full`. Never raises, never waits for I/O."""
+        if self._closing:
+            self._books.dropped("shutdown")
+            return
+        try:
+            entry = entry_of(log_record)
+        except Exception as error:
+            self._books.dropped("poison")
+            trouble.report("poison", f"a record could not be queued for export ({type(error).__name__}: {error})")
+            return
+        if entry.size > self._max_bytes:
+            self._full()
+            return
+        queue = self._queue
+        with self._put_lock:
+            queue.append(entry)
+            self._bytes_in += entry.size
+            while len(queue) > self._max_records or self._bytes_in - self._bytes_out > self._max_bytes:
+                try:
+                    oldest = queue.popleft()
+                except IndexError:
+                    break  # the worker was faster
+                self._bytes_in -= oldest.size
+                self._full()
+        if self._idle:
+            self._idle = False
+            self._wake.put(None)
+        elif not self._hurry and len(queue) >= self._batch_size:
+            self._hurry = True
+            self._wake.put(None)
+        if self._thread is None:
+            self._start()
+        if self._abandoned:
+            self._give_up()  # closed between the first line and here
+
+    def _full(self) -> None:
+        self._books.dropped("queue_full")
+        trouble.report(
+            "queue_full",
+            "the export queue is full and its oldest records are dropped (counted as queue_full); "
+            "the destination is too slow, or raise OTEL_BLRP_MAX_QUEUE_SIZE",
+        )
+
+    def held(self) -> int:
+        """Records that were accepted and are neither exported nor dropped yet."""
+        return len(self._queue) + self._delivery.in_flight
+
+    # -- the worker ----------------------------------------------------------------------------------------------------
+
+    def _start(self) -> bool:
+        with self._put_lock:
+            thread = self._thread
+            if thread is not None and thread.is_alive():
+                return True
+            thread = self._thread = threading.Thread(target=self._work, name="otel-logging-export", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down: force_flush exports from its own thread then
+                self._thread = None
+                return False
+            return True
+
+    def _work(self) -> None:
+        try:
+            while not (self._closing and not self._queue and not self._flushes):
+                self._round()
+        except BaseException:
+            self._thread = None  # the next record starts another one
+            raise
+
+    def _round(self) -> None:
+        try:
+            # In this order: a producer that appends after the check sees `_idle` and wakes us.
+            self._idle = True
+            if not (self._queue or self._flushes or self._closing):
+                self._wake.get()
+            self._idle = False
+            self._linger()
+            self._drain()
+        except Exception as error:
+            trouble.report("export_worker", f"the export worker met {type(error).__name__}: {error}; it goes on")
+            time.sleep(self._delay)
+
+    def _linger(self) -> None:
+        """Let a batch fill up, for the schedule delay at most."""
+        until = time.monotonic() + self._delay
+        while not (self._flushes or self._closing or len(self._queue) >= self._batch_size):
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                self._wake.get(timeout=left)
+            except Empty:
+                break
+        try:
+            while True:
+                self._wake.get_nowait()  # these were for what is drained now
+        except Empty:
+            self._hurry = False
+
+    def _drain(self, until: float | None = None) -> None:
+        """Export what is queued now (not what comes meanwhile), then answer those who waited for it."""
+        if not self._take_lock.acquire(timeout=-1 if until is None else max(until - time.monotonic(), 0)):
+            return
+        flushes: list[_Flush] = []
+        complete = False
+        try:
+            while self._flushes:
+                flushes.append(self._flushes.popleft())
+            remaining = len(self._queue)  # counted after the flushes were taken, so all that they wait for is in it
+            while remaining > 0 and not self._abandoned and (until is None or time.monotonic() < until):
+                batch = self._take()
+                if not batch:
+                    break
+                remaining -= len(batch)
+                self._delivery.send(batch)
+            complete = remaining <= 0 or not self._queue
+        finally:
+            self._take_lock.release()
+            if self._abandoned:
+                self._give_up()
+            for flush in flushes:
+                flush.delivered = complete and self._delivery.lost == flush.lost_before
+                flush.done.set()
+
+    def _take(self) -> list[ReadableLogRecord]:
+        batch: list[ReadableLogRecord] = []
+        while len(batch) < self._batch_size:
+            try:
+                entry = self._queue.popleft()
+            except IndexError:
+                break
+            self._delivery.in_flight += 1
+            self._bytes_out += entry.size
+            batch.append(entry.record)
+        return batch
+
+    # -- flushing and closing ------------------------------------------------------------------------------------------
+
+    def force_flush(self, timeout_millis: float = 30_000) -> bool:
+        """Hand over everything that was queued before this call; True if it was all delivered within the time.
+
+        The caller only waits, so the time is kept whatever the exporter does. Where no worker can run any more (late
+        in an interpreter's shutdown) the calling thread exports itself, and one export may take its exporter's time.
+        """
+        thread = self._thread
+        if thread is threading.current_thread() or exporting.active:
+            return False  # asked from inside an export: waiting for ourselves would never end
+        if (thread is None and not self.held()) or self._abandoned:
+            return not self.held()
+        until = time.monotonic() + max(timeout_millis, 0) / 1000
+        flush = _Flush(self._delivery.lost)
+        self._flushes.append(flush)
+        if (thread is not None and thread.is_alive()) or self._start():
+            self._wake.put(None)
+            flush.done.wait(max(until - time.monotonic(), 0))
+        else:
+            self._drain(until)
+        return flush.done.is_set() and flush.delivered
+
+    def close(self, timeout_millis: float = CLOSE_MILLIS) -> bool:
+        """Take no more records, hand over what is queued, stop the exporter; True if all was delivered in time.
+
+        What is still queued when the time is over is dropped and counted as `shutdown`.
+        """
+        seconds = max(timeout_millis, 0) / 1000
+        grace = min(_EXPORTER_GRACE, seconds / 4)
+        until = time.monotonic() + seconds - grace
+        self._closing = True
+        delivered = self.force_flush((seconds - grace) * 1000)
+        self._wake.put(None)  # without this, an idle worker would sleep on
+        thread = self._thread
+        if thread is threading.current_thread():
+            thread = None
+        if thread is not None:
+            thread.join(max(until - time.monotonic(), 0))
+        self._abandoned = True
+        self._give_up()
+        self._stop_exporter()
+        if thread is not None:
+            # Our exporters stop waiting for a retry when they are told to; the batch in flight is then counted.
+            thread.join(grace)
+        return delivered and not self.held()
+
+    def shutdown(self) -> None:
+        """`close()` within its usual time, as the SDK calls it."""
+        if not self._abandoned:
+            self.close()
+
+    def _give_up(self) -> None:
+        left = 0
+        while True:
+            try:
+                self._queue.popleft()
+            except IndexError:
+                break
+            left += 1
+        if left:
+            self._delivery.lost += left
+            self._books.dropped("shutdown", left)
+            trouble.report("shutdown", f"{left} records were still queued when the time for closing was over")
+        for flush in list(self._flushes):
+            flush.done.set()
+        self._flushes.clear()
+
+    def _stop_exporter(self) -> None:
+        if self._exporter_stopped:
+            return
+        self._exporter_stopped = True
+        try:
+            with inside_export():
+                self._exporter.shutdown()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            trouble.report(
+                "exporter_shutdown", f"{type(self._exporter).__name__} did not stop cleanly ({sentence(error)})"
+            )
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew in a forked child: what was queued belongs to the parent, which will export it."""
+        if self._pid != os.getpid():
+            self._begin()
+
+
+_processors: weakref.WeakSet[BatchingProcessor] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for processor in list(_processors):
+        processor.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,65 @@
+"""What waits in the export queue: a record made read-only and light, and an estimate of the memory it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+# Bytes that a queued record, and each of its attributes, take beside their texts: measured, CPython 3.11.
+_OVERHEAD: Final = 850
+_PER_ATTRIBUTE: Final = 120
+_NO_CONTEXT: Final = Context()
+
+
+class Entry(NamedTuple):
+    """A record in the queue and its estimated size in bytes."""
+
+    record: ReadableLogRecord
+    size: int
+
+
+def entry_of(log_record: ReadWriteLogRecord) -> Entry:
+    """The record as exporters take it, without the context, which could keep a whole request alive while it waits."""
+    # A shallow copy, so that other processors keep their context; by hand, as copy.copy() takes three times as long.
+    given = log_record.log_record
+    cls = type(given)
+    api_record = cls.__new__(cls)
+    api_record.__dict__.update(given.__dict__)
+    api_record.context = _NO_CONTEXT
+    size = _OVERHEAD
+    body = api_record.body
+    size += len(body) if isinstance(body, str) else weight(body)
+    attributes = api_record.attributes
+    if attributes:
+        # BoundedAttributes takes its lock for every look-up, and once for a copy.
+        pairs = attributes.copy() if isinstance(attributes, BoundedAttributes) else attributes
+        for key, value in pairs.items():
+            size += _PER_ATTRIBUTE + len(key) + (len(value) if isinstance(value, str) else weight(value))
+    resource = log_record.resource
+    readable = ReadableLogRecord(
+        log_record=api_record,
+        resource=resource if resource is not None else Resource.create({}),
+        instrumentation_scope=log_record.instrumentation_scope,
+        limits=log_record.limits,
+    )
+    return Entry(readable, size)
+
+
+def weight(value: Any, depth: int = 0) -> int:
+    """An estimate of the bytes that a value takes; cheap, and bounded in depth."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if depth < 4:
+        if isinstance(value, Mapping):
+            return 64 + sum(64 + weight(key) + weight(item, depth + 1) for key, item in value.items())
+        if isinstance(value, (list, tuple)):
+            return 64 + sum(16 + weight(item, depth + 1) for item in value)
+    return 24

@@ -1,0 +1,142 @@
+"""A file of JSON lines that this process alone appends to: `<folder>/<service>-<pid>-<start>.jsonl`.
+
+Opened lazily with the first line; a new one is begun after a fork, when it has grown too large and when somebody
+deleted it. Each `append` is one write by the operating system, so that a reader who stops at the last newline never sees
+half a line, and a killed process leaves whole lines. Folders are made with mode 0700, files with 0600: transcripts are
+private. What stands in the lines belongs elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import threading
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+_FLAGS: Final = (
+    os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+)
+_NOT_FOR_NAMES: Final = re.compile(r"[^A-Za-z0-9._]+")
+_MAX_NAME: Final = 100
+_TRIES: Final = 100
+
+
+def file_name(service: str, pid: int, start: datetime) -> str:
+    """The name of a file: the service in letters that any file system takes, the process id, the UTC time."""
+    safe = _NOT_FOR_NAMES.sub("_", service).strip("._")[:_MAX_NAME] or "unknown_service"
+    return f"{safe}-{pid}-{start.astimezone(timezone.utc):%Y%m%dT%H%M%S%fZ}.jsonl"
+
+
+class JsonlFile:
+    """Appends lines; thread-safe, fork-safe.
+
+    Args:
+        folder: where the files go; made when first needed, with its parents.
+        service: the first part of the files' names.
+        max_bytes: a file that has reached this size is closed, and the next line begins another one.
+    """
+
+    def __init__(self, folder: Path, service: str, max_bytes: int = MAX_FILE_BYTES) -> None:
+        self._folder = folder
+        self._service = service
+        self._max_bytes = max_bytes
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._fd = -1
+        self._identity = (0, 0)
+        self._size = 0
+        self.path: Path | None = None
+
+    def append(self, line: bytes) -> None:
+        """Append one whole line.
+
+        Raises:
+            OSError: it could not be written, and no part of it stays in the file. The next call tries anew.
+        """
+        if self._pid != os.getpid():
+            self.after_fork_in_child()
+        with self._lock:
+            if self._fd >= 0:
+                self._check()
+            if self._fd < 0:
+                self._open()
+            self._write(line)
+
+    def _check(self) -> None:
+        """Leave a file that is full or gone, and never touch a descriptor that has come to mean another file."""
+        try:
+            now = os.fstat(self._fd)
+        except OSError:
+            self._fd = -1  # a process that turns itself into a daemon closes all it has
+            return
+        if (now.st_dev, now.st_ino) != self._identity:
+            self._fd = -1
+        elif self._size >= self._max_bytes or now.st_nlink == 0:
+            self._close()
+
+    def _open(self) -> None:
+        _make_private(self._folder.parent)
+        _make_private(self._folder)
+        start = datetime.now(timezone.utc)
+        for more in range(_TRIES):
+            path = self._folder / file_name(self._service, os.getpid(), start + timedelta(microseconds=more))
+            try:
+                self._fd = os.open(path, _FLAGS, 0o600)
+            except FileExistsError:
+                continue  # two files within one tick of the clock
+            made = os.fstat(self._fd)
+            self._identity = (made.st_dev, made.st_ino)
+            self._size = 0
+            self.path = path
+            return
+        raise FileExistsError(errno.EEXIST, "no free file name", str(self._folder))
+
+    def _write(self, line: bytes) -> None:
+        view = memoryview(line)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]  # a full disk or a signal may cut a write short
+        except OSError:
+            if len(view) < len(line):
+                # Half a line is in the file, and the next one must not be glued to it.
+                try:
+                    os.ftruncate(self._fd, self._size)
+                except OSError:
+                    self._close()
+            raise
+        self._size += len(line)
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def close(self) -> None:
+        """Close the file; a later `append` begins another one."""
+        with self._lock:
+            self._close()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's file to the parent. Its lock may be held by a thread that does not exist here."""
+        self._close()
+        self._begin()
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder with mode 0700; one that is there is left as it is: it may be somebody's `/tmp`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
