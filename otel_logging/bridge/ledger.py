@@ -29,6 +29,15 @@ class _Local(threading.local):
     cell: _Cell | None = None
 
 
+def _read(gauge: Callable[[], int]) -> int:
+    try:
+        return gauge()
+    except Exception:
+        # The reader may be an application's health page.
+        trouble.count("gauge_failed")
+        return 0
+
+
 class Ledger:
     """Counts of records. All methods may be called from any thread, and none raises."""
 
@@ -98,7 +107,7 @@ class Ledger:
         return {
             "created": total[CREATED],
             "exported": total[EXPORTED],
-            "held": sum(read() for read in gauges),
+            "held": sum(_read(gauge) for gauge in gauges),
             "dropped": {key[1:]: value for key, value in sorted(total.items()) if key.startswith("-")},
             "incidents": trouble.counts(),
         }

@@ -7,10 +7,12 @@ by a marker that says so. Nothing here raises, and nothing here knows of log rec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 MAX_DEPTH: Final = 16  # levels of nesting that are kept; protobuf readers stop at about 100
 MAX_ITEMS: Final = 1_000  # members of one list or mapping
+MAX_NODES: Final = 20_000  # members of one value on all levels: lists that share lists grow by powers
 MAX_TEXT: Final = 1_048_576  # characters of one text: CloudWatch's and Datadog's limit for a whole record is 1 MiB
 _INT64: Final = 1 << 63
 _SCALARS: Final = frozenset({bool, float, type(None)})
@@ -41,17 +43,27 @@ def safe_str(value: Any) -> str:
         return f"[otel-logging: {type(value).__name__} has no text: {type(error).__name__}]"
 
 
-def clean_value(value: Any, depth: int = 0, seen: tuple[int, ...] = ()) -> Any:
+class _Walk:
+    """The way through one nested value: what it is inside of, and how many members may still come."""
+
+    __slots__ = ("above", "left")
+
+    def __init__(self) -> None:
+        self.above: list[int] = []
+        self.left = MAX_NODES
+
+
+def clean_value(value: Any, walk: _Walk | None = None) -> Any:
     """`value` as an OTel attribute value: scalars, bytes, lists, mappings with text keys; anything else as text."""
     kind = type(value)
     if kind is str:
         return clean_text(value)
-    if kind in _SCALARS or kind is bytes:
+    if kind in _SCALARS:
         return value
     if kind is int:
         return value if -_INT64 <= value < _INT64 else _big_int(value)
     try:
-        return _clean_other(value, depth, seen)
+        return _clean_other(value, walk or _Walk())
     except RecursionError:
         return "[otel-logging: nested too deeply]"
     except BaseException as error:
@@ -67,7 +79,7 @@ def _big_int(value: int) -> str:
         return f"[otel-logging: an integer of {value.bit_length()} bits]"
 
 
-def _clean_other(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+def _clean_other(value: Any, walk: _Walk) -> Any:
     """Subclasses of the scalars, bytes, structures, and everything that only has a text."""
     if isinstance(value, str):
         return clean_text(str.__str__(value))
@@ -76,28 +88,33 @@ def _clean_other(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
     if isinstance(value, float):
         return float(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+        return bytes(value) if len(value) <= MAX_TEXT else f"[otel-logging: {len(value)} bytes]"
     if isinstance(value, (Mapping, Sequence)) and not isinstance(value, range):
-        if id(value) in seen:
+        if id(value) in walk.above:
             return "[otel-logging: cyclic]"
-        if depth >= MAX_DEPTH:
+        if len(walk.above) >= MAX_DEPTH:
             return "[otel-logging: nested too deeply]"
-        return _clean_nested(value, depth + 1, (*seen, id(value)))
+        walk.above.append(id(value))
+        try:
+            return _clean_nested(value, walk)
+        finally:
+            walk.above.pop()
     return safe_str(value)
 
 
-def _clean_nested(value: Mapping[Any, Any] | Sequence[Any], depth: int, seen: tuple[int, ...]) -> Any:
+def _clean_nested(value: Mapping[Any, Any] | Sequence[Any], walk: _Walk) -> Any:
+    room = min(len(value), MAX_ITEMS, walk.left)
+    walk.left -= room
+    more = len(value) - room
     if isinstance(value, Mapping):
-        pairs = {}
-        for position, (key, item) in enumerate(value.items()):
-            if position >= MAX_ITEMS:
-                pairs["otel_logging.cut"] = len(value) - MAX_ITEMS
-                break
-            pairs[clean_key(key)] = clean_value(item, depth, seen)
+        pairs = {clean_key(key): clean_value(item, walk) for key, item in islice(value.items(), room)}
+        if more:
+            pairs["otel_logging.cut"] = more
         return pairs
-    items = [clean_value(item, depth, seen) for item in value[:MAX_ITEMS]]
-    if len(value) > MAX_ITEMS:
-        items.append(f"[otel-logging: {len(value) - MAX_ITEMS} more]")
+    # Not by slicing: a deque is a sequence that has no slices.
+    items = [clean_value(item, walk) for item in islice(value, room)]
+    if more:
+        items.append(f"[otel-logging: {more} more]")
     return items
 
 

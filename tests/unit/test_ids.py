@@ -30,7 +30,9 @@ class TestIsCallId:
         """Control characters, separators, other scripts, other types and overlong texts are no call ids."""
         assert not ids.is_call_id(value)
 
-    @pytest.mark.parametrize("jid", ["972501234567@s.whatsapp.net", "1-2@g.us", "9725@c.us", "1@LID", "status@broadcast"])
+    @pytest.mark.parametrize(
+        "jid", ["972501234567@s.whatsapp.net", "1-2@g.us", "9725@c.us", "1@LID", "status@broadcast"]
+    )
     def test_a_whatsapp_address_is_a_person(self, jid):
         """A WhatsApp jid is never taken for a call id, in any case of letters."""
         assert not ids.is_call_id(jid)
@@ -65,7 +67,9 @@ class TestParsePasted:
         found = ids.parse_pasted(SID)
         assert (found.call_sid, found.trace_id, found.prefix) == (SID, SID[2:].lower(), False)
 
-    @pytest.mark.parametrize("around", ["  {}\n", "'{}'", '"{}"', "({})", "{},", "`{}`", "<{}>", "call_sid={}", "CALL_SID={}"])
+    @pytest.mark.parametrize(
+        "around", ["  {}\n", "'{}'", '"{}"', "({})", "{},", "`{}`", "<{}>", "call_sid={}", "CALL_SID={}"]
+    )
     def test_what_surrounds_an_id_in_a_log_line_is_stripped(self, around):
         """Quotes, brackets, commas and `call_sid=` around an id do not matter."""
         assert ids.parse_pasted(around.format(SID)).call_sid == SID
@@ -78,7 +82,10 @@ class TestParsePasted:
     def test_32_hex_digits_are_a_trace_id_or_a_call_id(self):
         """32 hex digits may be either, so both are tried."""
         found = ids.parse_pasted("0AF7651916CD43DD8448EB211C80319C")
-        assert (found.call_sid, found.trace_id) == ("0AF7651916CD43DD8448EB211C80319C", "0af7651916cd43dd8448eb211c80319c")
+        assert (found.call_sid, found.trace_id) == (
+            "0AF7651916CD43DD8448EB211C80319C",
+            "0af7651916cd43dd8448eb211c80319c",
+        )
 
     def test_0x_before_a_trace_id(self):
         """`0x` and 32 hex digits are a trace id, as the SDK prints it."""

@@ -25,10 +25,17 @@ class TestImport:
         )
         assert loaded == "[]"
 
-    @pytest.mark.parametrize("heavy", ["rich", "boto3", "uvicorn", "starlette", "flask", "rq", "celery", "grpc", "otel_logging.cli"])
+    @pytest.mark.parametrize(
+        "heavy", ["rich", "boto3", "uvicorn", "starlette", "flask", "rq", "celery", "grpc", "otel_logging.cli"]
+    )
     def test_configuring_loads_nothing_that_the_application_did_not_ask_for(self, heavy):
         """`configure()` for the console imports no server, no queue, no cloud library and no command line."""
-        assert _python(f"import sys, otel_logging; otel_logging.configure(log_console='off'); print({heavy!r} in sys.modules)") == "False"
+        assert (
+            _python(
+                f"import sys, otel_logging; otel_logging.configure(log_console='off'); print({heavy!r} in sys.modules)"
+            )
+            == "False"
+        )
 
 
 class TestNames:
@@ -51,7 +58,7 @@ class TestNames:
     def test_an_unknown_name_is_an_attribute_error(self):
         """A name that does not exist fails as in any module."""
         with pytest.raises(AttributeError, match="no_such_name"):
-            otel_logging.no_such_name  # noqa: B018
+            otel_logging.no_such_name
 
     def test_the_version_is_the_distributions(self):
         """`__version__` is the installed distribution's."""
