@@ -11,7 +11,6 @@ import json
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -58,14 +57,14 @@ def _speed(text: str) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the verb; 0 if both runs worked, 1 if not, 2 for wrong usage."""
+    """Run the verb; 0 if both runs worked, 1 if not, 2 for wrong usage or a missing extra."""
     try:
         options = parser().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
     if missing := [name for name in NEEDS if find_spec(name) is None]:
         print(f"otel-logging demo needs {', '.join(missing)}: pip install 'otel-logging[demo]'", file=sys.stderr)
-        return 1
+        return 2
     from otel_logging.demo import caller, processes, report
 
     if options.keep is not None and any((options.keep / level.lower()).exists() for level in LEVELS):
@@ -85,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _show(result, played, folder / "info", options.keep)
     except KeyboardInterrupt:
         print("otel-logging demo: interrupted; its processes are stopped", file=sys.stderr)
-        return 1
+        return 130
     except (processes.DidNotStartError, caller.CallFailedError, OSError) as error:
         print(f"otel-logging demo: {error}", file=sys.stderr)
         return 1
@@ -186,13 +185,13 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
 
 def _show_failed(result: dict[str, Any], store: Path) -> None:
     """The call that failed, as `otel-logging call` shows it."""
-    from otel_logging.search import call_view, query
+    from otel_logging.search import call_view, one_call
 
     failed = [call["call_sid"] for call in result["calls"] if call["outcome"] != "completed"]
     if not failed:
         return
     print(f"\n$ otel-logging call {failed[0]}\n")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    view = query.find_call(store, failed[0], now=time.time_ns())
+    view = one_call.find_call(store, failed[0])
     for line in call_view.render_text(view, width=width, colour=sys.stdout.isatty()):
         print(line)

@@ -25,7 +25,7 @@ def test_help_is_exit_code_zero(capsys):
 def test_a_missing_extra_is_named(monkeypatch, capsys):
     """Without the demo's packages the error says what to install."""
     monkeypatch.setattr(main, "NEEDS", ("json", "no_such_package"))
-    assert main.main([]) == 1
+    assert main.main([]) == 2
     err = capsys.readouterr().err
     assert "no_such_package" in err
     assert "otel-logging[demo]" in err
