@@ -167,7 +167,6 @@ def _build(settings: Settings) -> Active:
     from otel_logging.bridge import gate, handler
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.sampling import read_policies
-    from otel_logging.export import batch
     from otel_logging.export.console import Console
 
     active = Active(settings)
@@ -179,7 +178,6 @@ def _build(settings: Settings) -> Active:
         books=ledger,
         floor=settings.log_level,
         console=console,
-        exporting=batch.is_exporting,
         resource=dict(resource.attributes),
     )
     with _step("exporting through OTel"):
@@ -195,7 +193,7 @@ def _build(settings: Settings) -> Active:
     active.undo.append(lambda: handler.set_pipeline(None))
     gate.install(pipeline)
     active.undo.append(gate.uninstall)
-    _announce(settings, console)
+    _announce(settings, pipeline)
     return active
 
 
@@ -249,8 +247,11 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
 
 
 def _print_line(line: str, stacklevel: int) -> None:
-    """One line that `print()` wrote. `stacklevel` counts from the caller of this function, as `logging` does."""
-    logging.getLogger("print").info(line, stacklevel=stacklevel + 1)
+    """One line that `print()` wrote. Raises where the logger is switched off, so that the line is printed after all."""
+    logger = logging.getLogger("print")
+    if logger.disabled:
+        raise RuntimeError("logger 'print' is disabled")
+    logger.info(line, stacklevel=stacklevel)
 
 
 def _resource(settings: Settings) -> Resource:
@@ -264,7 +265,7 @@ def _resource(settings: Settings) -> Resource:
     return Resource.create(attributes)
 
 
-def _announce(settings: Settings, console: Any) -> None:
+def _announce(settings: Settings, pipeline: Pipeline) -> None:
     """The boot line, and what was wrong in the settings.
 
     In a child process they wait for the first line that is printed: a helper process whose output the application
@@ -273,7 +274,7 @@ def _announce(settings: Settings, console: Any) -> None:
     lines = [(logging.INFO, f"LOGGING CONFIGURED: level={settings.level_name}, json={int(settings.log_json)}")]
     lines += [(logging.WARNING, problem) for problem in settings.problems]
     if os.environ.get(_BOOTED):
-        console.before_first_line = lambda: _say(lines)
+        pipeline.before_first_line = lambda: _say(lines)
     else:
         os.environ[_BOOTED] = "1"
         _say(lines)

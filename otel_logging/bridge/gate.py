@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_logging.bridge import translate
 from otel_logging.bridge.pipeline import call_key, thread
 from otel_logging.policy.engine import KEPT
-from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
     from otel_logging.bridge.pipeline import Pipeline
@@ -121,7 +120,7 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
     try:
         if level < pipeline.floor:
             return False
-        if level >= pipeline.policies.quiet_from:
+        if level >= logging.WARNING and pipeline.policies.only_frames:
             return True
         verdict = _judge(pipeline, logger, level, _render(msg, args), kwargs)
         if verdict.keep:
@@ -144,27 +143,18 @@ def _render(msg: Any, args: tuple[Any, ...]) -> str:
 def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any]) -> Verdict:
     """The verdict on a rendered message. Match sets are cached where only the text can change them, verdicts never."""
     policies = pipeline.policies
+    if not policies.text_only:
+        return policies.evaluate(pipeline.view(logger.name, level, text, kwargs.get("extra")), call_key())
     key = (logger.name, level, text)
     matched = _cache.get(key)
-    view = None
     if matched is None:
-        view = _view(logger, level, text, kwargs, pipeline)
-        matched = policies.match(view)
-        if policies.text_only:
-            if len(_cache) >= _MAX_CACHED:
-                _cache.clear()
-            _cache[key] = matched
+        number = translate.severity_number(level).value
+        matched = policies.match_text(text, number, translate.severity_text(logging.getLevelName(level)), logger.name)
+        if len(_cache) >= _MAX_CACHED:
+            _cache.clear()
+        _cache[key] = matched
     if not matched:
         return KEPT
-    return policies.decide(matched, view or _view(logger, level, text, kwargs, pipeline), call_key())
-
-
-def _view(logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any], pipeline: Pipeline) -> LogView:
-    return LogView(
-        body=text,
-        severity_number=translate.severity_number(level).value,
-        severity_text=translate.severity_text(logging.getLevelName(level)),
-        attributes=kwargs.get("extra") or {},
-        resource_attributes=pipeline.resource,
-        scope_name=logger.name,
-    )
+    # Only a sample key reads the record at this point.
+    view = None if matched[0].drops_all else pipeline.view(logger.name, level, text, kwargs.get("extra"))
+    return policies.decide(matched, view, call_key())

@@ -10,9 +10,12 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.trace import get_current_span
+
 from otel_logging import trouble
 from otel_logging.bridge import scope, translate
 from otel_logging.bridge.values import safe_str
+from otel_logging.export.guard import exporting
 from otel_logging.policy.engine import KEPT
 from otel_logging.policy.view import LogView
 
@@ -45,11 +48,6 @@ class _Thread(threading.local):
 thread = _Thread()
 
 
-def never_exporting() -> bool:
-    """The default for `Pipeline.exporting`."""
-    return False
-
-
 class Pipeline:
     """Everything one process needs to turn stdlib records into console lines and OTel records.
 
@@ -59,7 +57,6 @@ class Pipeline:
         floor: records below this level are no records at all (LOG_LEVEL).
         provider: where OTel records go, or None for console only.
         console: where lines go, or None.
-        exporting: tells whether the current thread is inside an export.
         resource: the process's resource attributes, which policies may read.
     """
 
@@ -71,7 +68,6 @@ class Pipeline:
         floor: int = logging.NOTSET,
         provider: LoggerProvider | None = None,
         console: Console | None = None,
-        exporting: Callable[[], bool] = never_exporting,
         resource: Mapping[str, Any] | None = None,
     ) -> None:
         self.policies = policies
@@ -79,7 +75,7 @@ class Pipeline:
         self.floor = floor
         self.provider = provider
         self.console = console
-        self.exporting = exporting
+        self.before_first_line: Callable[[], None] | None = None
         self.resource = dict(resource or {})
         self._foreign = False
         self._loggers: dict[str, Logger] = {}
@@ -90,17 +86,35 @@ class Pipeline:
         self.provider = provider
         self._foreign = True
 
+    def view(self, name: str, level: Any, text: str, extra: Mapping[str, Any] | None) -> LogView:
+        """A log call as policies see it: what its OTel record will hold, before there is one."""
+        call = scope.current.get()
+        attributes: dict[str, Any] = {"logger.name": name}
+        trace_id = span_id = 0
+        span = get_current_span().get_span_context()
+        if span.is_valid:
+            trace_id, span_id = span.trace_id, span.span_id
+        if call is not None:
+            attributes.update(call.attributes)
+            if call.call_sid is not None:
+                attributes["call_sid"] = call.call_sid
+                trace_id, span_id = trace_id or call.trace_id, span_id or call.span_id
+        attributes.update(extra or {})
+        return LogView(
+            text,
+            translate.severity_number(level).value,
+            translate.severity_text(logging.getLevelName(level)),
+            attributes=attributes,
+            trace_id=trace_id,
+            span_id=span_id,
+            resource_attributes=self.resource,
+            scope_name=name,
+        )
+
     def verdict(self, record: logging.LogRecord) -> Verdict:
         """The verdict on a record that the gate has not seen (`Logger.handle`, `Logger._log`). Fails open."""
         try:
-            view = LogView(
-                body=translate.body_of(record),
-                severity_number=translate.severity_number(record.levelno).value,
-                severity_text=translate.severity_text(record.levelname),
-                attributes=translate.extras_of(record),
-                resource_attributes=self.resource,
-                scope_name=record.name,
-            )
+            view = self.view(record.name, record.levelno, translate.body_of(record), translate.extras_of(record))
             return self.policies.evaluate(view, call_key())
         except Exception as error:
             trouble.report("policy", f"a record was kept because the policies failed on it: {safe_str(error)}")
@@ -124,9 +138,11 @@ class Pipeline:
             if not verdict.keep:
                 self.books.dropped(verdict.reason)
                 record.__dict__[translate.MARK] = True
-            elif thread.inside or (self.exporting() and record.name.partition(".")[0] in _EXPORT_LOGGERS):
-                # Made by the console's stream, by a processor or by an exporter, while they worked for us.
+            elif exporting.active and record.name.partition(".")[0] in _EXPORT_LOGGERS:
+                exporting.note(translate.body_of(record))
                 self.books.dropped("internal")
+            elif thread.inside:
+                self.books.dropped("internal")  # made by the console's stream or a processor, while it worked for us
             else:
                 self._keep(record)
         except Exception as error:
@@ -137,6 +153,9 @@ class Pipeline:
         trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
 
     def _keep(self, record: logging.LogRecord) -> None:
+        before, self.before_first_line = self.before_first_line, None
+        if before is not None:
+            before()
         call = scope.current.get()
         # The application's own __str__ and __repr__ run in here, and what they log is a record like any other.
         log_record = self.translate(record, call)
@@ -173,6 +192,8 @@ class Pipeline:
             return False
         attributes = dict(log_record.attributes or {})
         sid = attributes.pop("call_sid", None)
+        if sid is not None and not isinstance(sid, str):
+            sid = safe_str(sid)
         extras = {
             key: value
             for key, value in attributes.items()

@@ -75,11 +75,11 @@ class Console:
         trace_id: int | str | None = None,
         span_id: int | str | None = None,
         attributes: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Format the record and write it through, if the mode lets it pass. Never raises."""
+    ) -> bool:
+        """Format the record and write it through, if the mode lets it pass; tells whether it did. Never raises."""
         try:
             if record.levelno < self._floor:
-                return
+                return False
             if self._json:
                 line = json_line(
                     record,
@@ -93,25 +93,25 @@ class Console:
                 line = human_line(record)
         except Exception as error:
             trouble.report("console_format", f"a record could not be shown on the console ({type(error).__name__})")
-            return
-        self.write_line(line)
+            return False
+        return self.write_line(line)
 
-    def write_line(self, line: str) -> None:
-        """Write one finished line, newline added, in one call and through. Never raises."""
+    def write_line(self, line: str) -> bool:
+        """Write one finished line, newline added, in one call and through; tells whether it did. Never raises."""
         busy = self._busy
         if busy.stream is not None:
             # This thread is in the middle of writing: a signal handler logs, or the stream's own write() does.
             busy.reentered = True
             if busy.kept is not None and len(busy.kept) < _KEPT_WHILE_BUSY:
                 busy.kept.append(line)
-            else:
-                trouble.count("console_reentered")
-            return
+                return True
+            trouble.count("console_reentered")
+            return False
         try:
             stream = self._usable()
             if stream is None:
                 self._trouble("standard output is closed")
-                return
+                return False
             busy.stream, busy.kept, busy.reentered = stream, [], False
             try:
                 self._put(stream, line)
@@ -122,8 +122,10 @@ class Console:
             finally:
                 busy.stream = busy.kept = None
             self._broken = False
+            return True
         except Exception as error:
             self._trouble(f"standard output cannot be written ({type(error).__name__}: {error})")
+            return False
 
     def _usable(self) -> Stream | None:
         stream = self._stream()
