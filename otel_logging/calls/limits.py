@@ -30,7 +30,7 @@ _process: OrderedDict[Any, Any] = OrderedDict()
 
 
 def every(key: Hashable, seconds: float) -> bool:
-    """Whether a line may be logged that is wanted once in `seconds`: as in `if every("watchdog", 3): …`.
+    """True at most once in `seconds` for `key`.
 
     Counted per call inside one. A wrong argument is reported once and gives True: rather a line too many.
     """
