@@ -39,7 +39,6 @@ class Active:
         self.pipeline: Pipeline | None = None
         self.flushers: list[Callable[[int], Any]] = []  # take milliseconds
         self.closers: list[Callable[[], Any]] = []
-        self.after_fork: list[Callable[[], Any]] = []
         self.undo: list[Callable[[], Any]] = []
         self.closed = False
 
@@ -150,14 +149,11 @@ def _take_down(active: Active, timeout: float) -> bool:
 
 
 def _after_fork() -> None:
-    """In a forked child: the parent's records, connections and counts are not ours."""
-    active = _active
+    """In a forked child: the parent's counts are not ours. Queues and connections renew themselves."""
+    global _lock
+    _lock = threading.RLock()
     ledger.reset()
     trouble.reset()
-    if active is not None:
-        for renew in active.after_fork:
-            with _step("renewing a part after fork"):
-                renew()
 
 
 # -- building ----------------------------------------------------------------------------------------------------------

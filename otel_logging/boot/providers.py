@@ -7,20 +7,19 @@ where there is none. A foreign provider is used when OTEL_CONFIG_FILE or OTEL_LO
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from otel_logging import trouble
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opentelemetry.sdk._logs.export import LogRecordExporter
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
     from otel_logging.boot.configure import Active
     from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.settings import Settings
 
 
 def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
@@ -58,8 +57,7 @@ def _add_destination(active: Active, pipeline: Pipeline, provider: Any, name: st
     from otel_logging.export.batch import BatchingProcessor
 
     settings = active.settings
-    make = _log_exporter_maker(settings, name)
-    exporter = make()
+    exporter = _log_exporter(settings, name)
     if exporter is None:
         return
     # With two destinations the first keeps the books: a record that arrives twice was made once.
@@ -77,12 +75,6 @@ def _add_destination(active: Active, pipeline: Pipeline, provider: Any, name: st
     if books is ledger:
         ledger.gauge("queue", processor.held)
         active.undo.append(lambda: ledger.remove_gauge("queue"))
-
-    def renew() -> None:
-        # A connection that the parent has used is shared with it on the wire: the child makes its own.
-        processor.after_fork_in_child(make())
-
-    active.after_fork.append(renew)
     active.closers.append(processor.shutdown)
     provider.add_log_record_processor(SamplingLogRecordProcessor(processor, pipeline.policies))
 
@@ -99,14 +91,14 @@ class _NoBooks:
             trouble.count(f"second_destination:{reason}")
 
 
-def _log_exporter_maker(settings: Any, name: str) -> Callable[[], LogRecordExporter | None]:
-    if name == "local":
+def _log_exporter(settings: Settings, name: str) -> LogRecordExporter | None:
+    if name == "local" and settings.store is not None:
         from otel_logging.export.local import LocalLogExporter
 
-        return lambda: LocalLogExporter(settings.store, settings.service_name)
+        return LocalLogExporter(settings.store, settings.service_name)
     from otel_logging.export import otlp
 
-    return lambda: otlp.build_log_exporter(settings.otlp_protocol)
+    return otlp.build_log_exporter(settings.otlp_protocol)
 
 
 def spans(active: Active, resource: Resource) -> None:
@@ -127,7 +119,8 @@ def spans(active: Active, resource: Resource) -> None:
         provider = made
         if isinstance(current, trace.ProxyTracerProvider):
             trace.set_tracer_provider(provider)
-    provider.add_span_processor(call_spans.SpanStamper())
+    # Duck-typed so that `calls` needs no SDK.
+    provider.add_span_processor(cast("SpanProcessor", call_spans.SpanStamper()))
     call_spans.use_tracer(provider)
     active.undo.append(lambda: call_spans.use_tracer(None))
 
