@@ -127,7 +127,7 @@ def _size(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if not found:
         raise Invalid("valid sizes: 262144, 256KiB, 32MiB")
-    return int(found[1]) * 1024 ** ("kmg".index(found[2].lower()) + 1 if found[2] else 0)
+    return int(found[1]) << (10 * ("kmg".index(found[2].lower()) + 1) if found[2] else 0)
 
 
 def _recorder(value: Any) -> Recorder:
@@ -138,13 +138,13 @@ def _recorder(value: Any) -> Recorder:
         return Recorder()
     if text in _FALSE:
         return Recorder(enabled=False)
-    budgets: dict[str, int] = {}
+    budgets = {"call": Recorder.call_bytes, "process": Recorder.process_bytes}
     for part in text.split(","):
         key, _, amount = part.partition("=")
-        if key.strip() not in {"call", "process"} or not amount:
+        if key.strip() not in budgets or not amount:
             raise Invalid("valid: on, off, or budgets such as call=256KiB,process=32MiB")
-        budgets[key.strip() + "_bytes"] = _size(amount)
-    return Recorder(**budgets)
+        budgets[key.strip()] = _size(amount)
+    return Recorder(call_bytes=budgets["call"], process_bytes=budgets["process"])
 
 
 def _protocol(value: Any) -> str:
