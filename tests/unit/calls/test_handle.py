@@ -109,7 +109,11 @@ class TestSharing:
         stream.bind(seat=3)
         stream.name(TWILIO)
         webhook.bind(more=1)
-        assert dict(stream.attributes) == dict(webhook.attributes) == {"tenant": "a", "codec": "mulaw", "seat": 3, "more": 1}
+        assert (
+            dict(stream.attributes)
+            == dict(webhook.attributes)
+            == {"tenant": "a", "codec": "mulaw", "seat": 3, "more": 1}
+        )
 
     def test_ends_when_the_last_opener_leaves(self, time):
         """A call that two keep open survives the first one's leaving."""

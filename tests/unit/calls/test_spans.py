@@ -226,10 +226,9 @@ class TestLinks:
 class TestActiveSpan:
     def test_own_spans_join_the_calls_trace(self, provider):
         """Within `call()` the application's spans are children of the call's span."""
-        with call(TWILIO) as opened:
-            with provider.get_tracer("app").start_as_current_span("work") as work:
-                assert work.get_span_context().trace_id == opened.trace_id
-                assert work.parent.span_id == opened.span_id
+        with call(TWILIO) as opened, provider.get_tracer("app").start_as_current_span("work") as work:
+            assert work.get_span_context().trace_id == opened.trace_id
+            assert work.parent.span_id == opened.span_id
         assert not trace.get_current_span().get_span_context().is_valid
 
     def test_an_active_span_stays_active(self, provider):
