@@ -322,9 +322,18 @@ class BatchingProcessor(LogRecordProcessor):
                 "exporter_shutdown", f"{type(self._exporter).__name__} did not stop cleanly ({sentence(error)})"
             )
 
-    def after_fork_in_child(self) -> None:
-        """Begin anew in a forked child: what was queued belongs to the parent, which will export it."""
-        if self._pid != os.getpid():
+    def after_fork_in_child(self, exporter: LogRecordExporter | None = None) -> None:
+        """Begin anew in a forked child: what was queued belongs to the parent, which will export it.
+
+        Called by itself after `os.fork()`; calling it again does no harm.
+
+        Args:
+            exporter: one made in the child, for exporters that share a connection with the parent otherwise.
+        """
+        if exporter is not None:
+            self._exporter = exporter
+            self._exporter_stopped = False
+        if self._pid != os.getpid() or exporter is not None:
             self._begin()
 
 

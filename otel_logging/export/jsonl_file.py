@@ -1,9 +1,9 @@
 """A file of JSON lines that this process alone appends to: `<folder>/<service>-<pid>-<start>.jsonl`.
 
 Opened lazily with the first line; a new one is begun after a fork, when it has grown too large and when somebody
-deleted it. Each `append` is one write by the operating system, so that a reader who stops at the last newline never sees
-half a line, and a killed process leaves whole lines. Folders are made with mode 0700, files with 0600: transcripts are
-private. What stands in the lines belongs elsewhere.
+deleted it. Each `append` is one write by the operating system, so that a reader who stops at the last newline never
+sees half a line, and a killed process leaves whole lines. Folders are made with mode 0700, files with 0600: transcripts
+are private. What stands in the lines belongs elsewhere.
 """
 
 from __future__ import annotations

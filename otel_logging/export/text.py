@@ -118,7 +118,9 @@ def _scalar(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else float.__repr__(value)
+        if math.isfinite(value):
+            return float(value)
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     int.__repr__(value)  # raises for a number of more digits than Python prints
     return int(value)
 

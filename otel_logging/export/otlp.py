@@ -1,0 +1,305 @@
+"""The official OTLP exporters, imported late and kept from harm.
+
+What is added to them: an error in their set-up is one line of trouble and not an exception; a batch that cannot be
+encoded raises, so that the record at fault can be isolated; what they and urllib3 log while they work comes out as one
+line that names the endpoint, the reason and the cure; a forked child makes connections of its own. They read
+OTEL_EXPORTER_OTLP_* themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otel_logging import trouble
+from otel_logging.export.guard import exporting, inside_export
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opentelemetry.sdk._logs import ReadableLogRecord
+    from opentelemetry.sdk.trace import ReadableSpan
+
+HTTP: Final = "http/protobuf"
+GRPC: Final = "grpc"
+_USER: Final = re.compile(r"//[^/\s]*@")  # user and password in a URL
+_DEFAULTS: Final = {HTTP: "http://localhost:4318", GRPC: "http://localhost:4317"}
+# Loggers of libraries that speak while they export for us. What they say there is for `_verdict`, not for the
+# application.
+_TALKERS: Final = (
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.common._internal",
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "opentelemetry.exporter.otlp.proto.http._common",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "urllib3.connectionpool",
+)
+
+
+class _Hush(logging.Filter):
+    """Takes what a talker logs inside an export as a note, and lets everything else pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not exporting.active:
+            return True
+        if record.levelno >= logging.WARNING:
+            try:
+                exporting.note(record.getMessage())
+            except Exception:
+                exporting.note(str(record.msg))
+        return False
+
+
+_hush = _Hush()
+
+
+def _quieten() -> None:
+    for name in _TALKERS:
+        filters = logging.getLogger(name).filters
+        if _hush not in filters:
+            filters.insert(0, _hush)  # before upstream's own filter, which hides repetitions from us
+
+
+def endpoint_of(signal: str, protocol: str, endpoint: str | None = None) -> str:
+    """Where the exporter of `signal` (`logs`, `traces`) sends to, for people to read: without user or password."""
+    url = endpoint or os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    if not url:
+        url = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULTS[protocol]
+        if protocol == HTTP:
+            url = f"{url.removesuffix('/')}/v1/{signal}"
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "(not a URL)"
+
+
+class _Guarded:
+    """An official exporter, made anew in a forked child, with its failures told in one sentence."""
+
+    def __init__(self, make: Callable[[], Any], check: Callable[[Any], None], signal: str, endpoint: str) -> None:
+        self._make = make
+        self._check = check
+        self._signal = signal
+        self._endpoint = endpoint
+        self._lock = threading.Lock()  # around making anew only
+        self._pid = os.getpid()
+        self._closed = False
+        self._exporter = make()
+        self.failure: str | None = None
+
+    def _current(self) -> Any:
+        if self._pid != os.getpid():
+            # The parent's connection is shared with it on the wire. It is left alone, not closed: closing would speak
+            # to the server in the parent's name.
+            self._lock = threading.Lock()
+            self._pid = os.getpid()
+            self._exporter = self._make()
+        return self._exporter
+
+    def export(self, batch: Sequence[Any], what: str) -> bool:
+        """Send a batch.
+
+        Raises:
+            Exception: a record of the batch cannot be encoded.
+        """
+        if self._closed:
+            self.failure = "the OTLP exporter was closed"
+            return False
+        with inside_export() as notes:
+            try:
+                result: Any = self._current().export(batch)
+            except OSError as error:  # the network; upstream answers with FAILURE, but its transports may change
+                notes.append(f"{type(error).__name__}: {error}")
+                result = None
+        if result is LogRecordExportResult.SUCCESS or result is SpanExportResult.SUCCESS:
+            self.failure = None
+            unencoded = [note for note in notes if note.startswith("Failed to encode key")]
+            if unencoded:
+                trouble.report("otlp_attribute", f"attributes of exported records were lost: {unencoded[-1][:200]}")
+            return True
+        with inside_export():
+            self._check(batch)  # upstream answers with FAILURE to a record that it cannot encode, too
+        self._report(notes, len(batch), what)
+        return False
+
+    def _report(self, notes: list[str], count: int, what: str) -> None:
+        kind, sentence, cure = _verdict(notes, self._endpoint)
+        self.failure = sentence
+        trouble.report(f"otlp_{kind}", f"{sentence}; {count} {what} were lost; {cure}")
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._pid == os.getpid():
+                with inside_export():
+                    self._exporter.shutdown()
+
+
+# What upstream's words mean: found in the notes, kind of trouble, what it says, what to do.
+_KNOWN: Final = (
+    ("refused", "unreachable", "does not answer (connection refused)", "start the Collector"),
+    ("resolve", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
+    ("Name or service", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
+    ("UNAVAILABLE", "unreachable", "does not answer (unavailable)", "start the Collector"),
+    ("timed out", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
+    ("DEADLINE_EXCEEDED", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
+    ("exceeds max_request_size", "too_large", "was not asked: the batch is too large", "log less in one record"),
+    ("code: 401", "refused", "refuses us (401 Unauthorized)", "check OTEL_EXPORTER_OTLP_HEADERS"),
+    ("code: 403", "refused", "refuses us (403 Forbidden)", "check OTEL_EXPORTER_OTLP_HEADERS"),
+    ("UNAUTHENTICATED", "refused", "refuses us (unauthenticated)", "check OTEL_EXPORTER_OTLP_HEADERS"),
+    (
+        "code: 404",
+        "refused",
+        "has no such path (404 Not Found)",
+        "check the endpoint's path and OTEL_EXPORTER_OTLP_PROTOCOL",
+    ),
+    ("code: 413", "too_large", "refuses the batch as too large (413)", "lower OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
+)
+
+
+def _verdict(notes: list[str], endpoint: str) -> tuple[str, str, str]:
+    """The kind of failure, a sentence about it and the cure, from what was logged during the export."""
+    said = "; ".join(notes)
+    where = f"the OTLP endpoint {endpoint}"
+    for sign, kind, does, cure in _KNOWN:
+        if sign in said:
+            if kind == "unreachable":
+                cure += ", or set OTEL_EXPORTER_OTLP_ENDPOINT"  # noqa: PLW2901 (one cure for all of them)
+            return kind, f"{where} {does}", cure
+    last = _USER.sub("//", " ".join(notes[-1].split()))[:200] if notes else "no reason given"
+    return "failed", f"{where} did not take a batch ({last})", "see the Collector's own log"
+
+
+class GuardedLogExporter(LogRecordExporter):
+    """The official OTLP log exporter, guarded. Made by `build_log_exporter`."""
+
+    def __init__(self, make: Callable[[], LogRecordExporter], endpoint: str) -> None:
+        self._inner = _Guarded(make, _check_logs, "logs", endpoint)
+
+    @property
+    def failure(self) -> str | None:
+        """What went wrong with the last batch; None when it arrived."""
+        return self._inner.failure
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Send a batch; the official exporter retries for up to its timeout (10 s by default).
+
+        Raises:
+            Exception: a record of the batch cannot be encoded; other failures are FAILURE and a line of trouble.
+        """
+        sent = self._inner.export(batch, "records")
+        return LogRecordExportResult.SUCCESS if sent else LogRecordExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        """Stop waiting for retries and close connections."""
+        self._inner.close()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 (the SDK's signature)
+        """Nothing is buffered here."""
+        return True
+
+
+class GuardedSpanExporter(SpanExporter):
+    """The official OTLP span exporter, guarded. Made by `build_span_exporter`. Never raises."""
+
+    def __init__(self, make: Callable[[], SpanExporter], endpoint: str) -> None:
+        self._inner = _Guarded(make, _check_nothing, "traces", endpoint)
+
+    @property
+    def failure(self) -> str | None:
+        """What went wrong with the last batch; None when it arrived."""
+        return self._inner.failure
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send a batch of spans; the SDK's batch processor ignores the result, so a failure is told as trouble."""
+        try:
+            sent = self._inner.export(spans, "spans")
+        except Exception as error:
+            trouble.report("otlp_failed", f"{len(spans)} spans could not be exported ({type(error).__name__}: {error})")
+            return SpanExportResult.FAILURE
+        return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        """Stop waiting for retries and close connections."""
+        self._inner.close()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 (the SDK's signature)
+        """Nothing is buffered here."""
+        return True
+
+
+def _check_logs(batch: Sequence[ReadableLogRecord]) -> None:
+    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+
+    encode_logs(batch).SerializeToString()
+
+
+def _check_nothing(batch: Sequence[ReadableSpan]) -> None:
+    """Spans are not isolated: the SDK's processor could not make use of it."""
+
+
+def build_log_exporter(
+    protocol: str = HTTP, *, endpoint: str | None = None, headers: Mapping[str, str] | None = None
+) -> LogRecordExporter | None:
+    """The official OTLP log exporter for `http/protobuf` or `grpc`; None, and a line of trouble, if it cannot be made.
+
+    Args:
+        protocol: `http/protobuf` (also for values that are neither) or `grpc`.
+        endpoint: the whole URL; by default OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT, localhost.
+        headers: added to those of OTEL_EXPORTER_OTLP_HEADERS.
+    """
+    protocol = GRPC if protocol == GRPC else HTTP
+
+    def make() -> LogRecordExporter:
+        kind: Any
+        if protocol == GRPC:
+            from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as kind  # noqa: N813
+        else:
+            from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as kind  # noqa: N813
+        exporter: LogRecordExporter = kind(endpoint=endpoint, headers=headers)
+        return exporter
+
+    return _built(lambda: GuardedLogExporter(make, endpoint_of("logs", protocol, endpoint)), "logs")
+
+
+def build_span_exporter(
+    protocol: str = HTTP, *, endpoint: str | None = None, headers: Mapping[str, str] | None = None
+) -> SpanExporter | None:
+    """The official OTLP span exporter, as `build_log_exporter`; OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is its variable."""
+    protocol = GRPC if protocol == GRPC else HTTP
+
+    def make() -> SpanExporter:
+        kind: Any
+        if protocol == GRPC:
+            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as kind  # noqa: N813
+        else:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as kind  # noqa: N813
+        exporter: SpanExporter = kind(endpoint=endpoint, headers=headers)
+        return exporter
+
+    return _built(lambda: GuardedSpanExporter(make, endpoint_of("traces", protocol, endpoint)), "spans")
+
+
+_BuiltT = TypeVar("_BuiltT")
+
+
+def _built(build: Callable[[], _BuiltT], what: str) -> _BuiltT | None:
+    _quieten()
+    try:
+        return build()
+    except Exception as error:
+        trouble.report(
+            "otlp_setup",
+            f"the OTLP exporter for {what} cannot be set up ({type(error).__name__}: {error}); check the "
+            "OTEL_EXPORTER_OTLP_* variables; nothing is sent",
+        )
+        return None
