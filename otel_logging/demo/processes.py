@@ -7,9 +7,11 @@ What is said to them and what their lines mean stands elsewhere.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -119,24 +121,42 @@ def _tail(console: Path) -> str:
 
 
 @contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block is over: a process that was started but not yet noted would be left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupts:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def _process(name: str, app: str, port: int, folder: Path, environ: dict[str, str]) -> Iterator[_Child]:
     console = folder / f"{name}.console"
     ours = [sys.executable, "-m", "otel_logging", "run", "--local", "--store", str(folder), "--"]
     theirs = [sys.executable, "-m", "uvicorn", app, "--app-dir", str(_APP_DIR), "--host", "127.0.0.1"]
     theirs += ["--port", str(port), "--ws", "websockets-sansio", "--log-level", "info", "--timeout-keep-alive", "75"]
-    with console.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 (our own interpreter and our own arguments)
-            [*ours, *theirs],
-            env={**environ, "OTEL_SERVICE_NAME": name},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    child = _Child(name, port, console, process)
+    child: _Child | None = None
     try:
+        with console.open("wb") as output, _uninterrupted():
+            process = subprocess.Popen(  # noqa: S603 (our own interpreter and our own arguments)
+                [*ours, *theirs],
+                env={**environ, "OTEL_SERVICE_NAME": name},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            child = _Child(name, port, console, process)
         yield child
     except BaseException:
-        process.kill()
-        process.wait()
+        if child is not None:
+            child.process.kill()
+            child.process.wait()
         raise
     child.stop()
