@@ -100,7 +100,7 @@ def parse_moment(text: str, at: int) -> int:
         return at
     if _AGO.fullmatch(text):
         ago = sum(float(amount) * _SECONDS[unit.lower()] for amount, unit in _AGO_PART.findall(text))
-        return max(at - int(min(ago, at / NANOS) * NANOS), 0)
+        return at - int(ago * NANOS) if ago * NANOS < at else 0
     if text.isascii() and text.isdigit() and len(text) in {10, 13, 16, 19}:
         return int(text.ljust(19, "0"))
     if found := _OF_DAY.fullmatch(text):

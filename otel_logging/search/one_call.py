@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # How well a record fits what was pasted; only the best fit that occurs counts.
-_EXACT, _NO_CASE, _TRACE, _PREFIX, _TRACE_PREFIX = range(5)
+_EXACT, _NO_CASE, _OWN, _TRACE, _PREFIX, _TRACE_PREFIX = range(6)
 _HEX = frozenset("0123456789abcdef")
 
 _Item = TypeVar("_Item", Record, Span)
@@ -85,7 +85,8 @@ def find_call(store: Path, pasted: str | Pasted, *, now: int | None = None) -> C
 
 def own_trace(call_sid: str) -> str:
     """The call's own trace id in hex."""
-    return f"{trace_id_for(call_sid):032x}"
+    # A store may hold anything, lone surrogates included, which have no hash.
+    return f"{trace_id_for(call_sid.encode('utf-8', 'replace').decode()):032x}"
 
 
 def seen_traces(item: Record | Span) -> Iterator[str]:
@@ -111,11 +112,13 @@ def _items(store: Path, wanted: tuple[bytes, ...], searched: Searched | None = N
 def _identify(store: Path, pasted: Pasted, searched: Searched) -> tuple[int, Candidate]:
     found: dict[int, dict[tuple[str | None, str | None], Candidate]] = {}
     meaning = _Meaning(pasted)
+    if not meaning.text:
+        raise NotFound(pasted.text, searched)
     for item in _items(store, needles(*meaning.wanted), searched):
         grade = meaning.grade(item)
         if grade is None:
             continue
-        call_sid = item.call_sid or (meaning.call_sid if grade == _EXACT else None)
+        call_sid = item.call_sid or (meaning.call_sid if grade == _OWN else None)
         key = (call_sid, None if call_sid else item.trace_id)
         candidate = found.setdefault(grade, {}).setdefault(key, Candidate(call_sid))
         candidate.traces.update(seen_traces(item))
@@ -141,17 +144,19 @@ class _Meaning:
         literal = pasted.call_sid is None or pasted.call_sid.lower() == pasted.trace_id
         self.trace = pasted.trace_id if literal else None  # pasted as such
         self.own = None if literal else pasted.trace_id  # follows from the call id
-        self.prefix = pasted.prefix and bool(self.text)
+        self.prefix = pasted.prefix
         self.hex_prefix = self.prefix and set(self.text) <= _HEX
         self.wanted = (self.trace or self.text, self.own)
 
     def grade(self, item: Record | Span) -> int | None:
         call_sid, trace_id = item.call_sid, item.trace_id or ""
-        if self.call_sid is not None and (call_sid == self.call_sid or (call_sid is None and trace_id == self.own)):
+        if call_sid is not None and call_sid == self.call_sid:
             return _EXACT
         lowered = (call_sid or "").lower()
         if self.call_sid is not None and lowered == self.text:
             return _NO_CASE
+        if call_sid is None and trace_id == self.own:
+            return _OWN  # a call of which no record says its name
         if self.trace and (trace_id == self.trace or (call_sid and own_trace(call_sid) == self.trace)):
             return _TRACE
         if self.prefix and lowered.startswith(self.text):
