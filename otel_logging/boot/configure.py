@@ -18,10 +18,11 @@ from otel_logging import trouble
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.sdk.resources import Resource
 
+    from otel_logging.boot.stand_ins import StandIns
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.settings import Settings
 
@@ -34,11 +35,12 @@ _active: Active | None = None
 class Active:
     """What one `configure()` built: kept so that it can be flushed, compared with and taken down."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stand_ins: StandIns | None = None) -> None:
         self.settings = settings
+        self.stand_ins = stand_ins  # in a rehearsal, for which the outside world is not touched
         self.pipeline: Pipeline | None = None
         self.flushers: list[Callable[[int], Any]] = []  # take milliseconds
-        self.closers: list[Callable[[], Any]] = []
+        self.closers: list[Callable[[int], Any]] = []  # take milliseconds
         self.undo: list[Callable[[], Any]] = []
         self.closed = False
 
@@ -67,8 +69,8 @@ def configure(**settings: Any) -> None:
     read = settings_module.read(settings)
     with _lock:
         if _active is not None and not _active.closed:
-            if _active.settings == read:
-                return
+            if _active.settings == read or _active.stand_ins is not None:
+                return  # an application that is being rehearsed sets itself up in vain
             _take_down(_active, 5.0)
             _active = None
         if read.enabled:
@@ -132,20 +134,45 @@ def close(timeout: float = 5.0) -> bool:
 
 
 def _take_down(active: Active, timeout: float) -> bool:
-    done = close(timeout) if active is _active or _active is None else True
+    deadline = time.monotonic() + timeout
     with _step("ending the open calls"):
         from otel_logging.calls import call as calls
 
         calls.end_all("shutdown")
-    done = _flush(active, timeout) and done
+    done = _flush(active, timeout)
     for undo in reversed(active.undo):
         with _step("undoing a patch"):
             undo()
     for closer in active.closers:
         with _step("closing an exporter"):
-            closer()
+            # What came since the flush is little; without any time left it is counted as dropped.
+            done = closer(max(int((deadline - time.monotonic()) * 1000), 100)) is not False and done
     active.closed = True
     return done
+
+
+@contextlib.contextmanager
+def rehearsal(settings: Mapping[str, Any], stand_ins: StandIns) -> Iterator[Active | None]:
+    """Set the process up on `stand_ins` for the block, and as it was afterwards: for `otel_logging.testing`.
+
+    The environment is not read, and `configure()` does nothing meanwhile. Gives None where `settings` switch us off.
+    """
+    global _active
+    read = settings_module.read(settings, {})
+    if read.problems:
+        raise ValueError("; ".join(read.problems))
+    with _lock:
+        before, _active = configured(), None
+        if before is not None:
+            _take_down(before, 5.0)
+        active = _active = _build(read, stand_ins) if read.enabled else None
+    try:
+        yield active
+    finally:
+        with _lock:
+            if active is not None and not active.closed:
+                _take_down(active, 5.0)
+            _active = None if before is None else _build(before.settings, before.stand_ins)
 
 
 def _after_fork() -> None:
@@ -159,15 +186,17 @@ def _after_fork() -> None:
 # -- building ----------------------------------------------------------------------------------------------------------
 
 
-def _build(settings: Settings) -> Active:
+def _build(settings: Settings, stand_ins: StandIns | None = None) -> Active:
     from otel_logging.bridge import gate, handler
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.sampling import read_policies
     from otel_logging.export.console import Console
 
-    active = Active(settings)
-    policies = read_policies(settings.policies, frame_policies=not settings.debug)
-    console = Console(settings.log_json, settings.log_console, settings.service_name)
+    active = Active(settings, stand_ins)
+    clock = stand_ins.clock if stand_ins is not None else None
+    policies = read_policies(settings.policies, frame_policies=not settings.debug, clock=clock or time.monotonic)
+    stream = (lambda: stand_ins.stream) if stand_ins is not None else None
+    console = Console(settings.log_json, settings.log_console, settings.service_name, stream)
     resource = _resource(settings)
     pipeline = active.pipeline = Pipeline(
         policies=policies,
@@ -189,7 +218,8 @@ def _build(settings: Settings) -> Active:
     active.undo.append(lambda: handler.set_pipeline(None))
     gate.install(pipeline)
     active.undo.append(gate.uninstall)
-    _announce(settings, pipeline)
+    if stand_ins is None:
+        _announce(settings, pipeline)
     return active
 
 
@@ -234,6 +264,8 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
 
             prints.install(_print_line)
             active.undo.append(prints.uninstall)
+    if active.stand_ins is not None:
+        return  # the end of a test run is not ours
     with _step("delivering records when the process ends"):
         from otel_logging.boot import ends
 

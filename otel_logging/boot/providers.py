@@ -7,6 +7,7 @@ where there is none. A foreign provider is used when OTEL_CONFIG_FILE or OTEL_LO
 from __future__ import annotations
 
 import os
+import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 from otel_logging import trouble
@@ -28,7 +29,7 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
     from opentelemetry.sdk._logs import LoggerProvider
 
     settings = active.settings
-    if settings.foreign_provider:
+    if settings.foreign_provider and active.stand_ins is None:
         current = api.get_logger_provider()
         if isinstance(current, LoggerProvider):
             pipeline.use_foreign(current)
@@ -42,14 +43,16 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
         return
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
     wanted = [name for name in settings.logs_exporter if name in {"otlp", "local"}]
+    if active.stand_ins is not None:
+        wanted = [] if settings.logs_exporter == ("none",) else ["stand-in"]
     for name in wanted:
         _add_destination(active, pipeline, provider, name, several=len(wanted) > 1)
     if not active.closers:
         return
     pipeline.provider = provider
     active.flushers.append(provider.force_flush)
-    if type(api.get_logger_provider()).__name__ == "ProxyLoggerProvider":  # the API's own word for "none yet"
-        api.set_logger_provider(provider)
+    if active.stand_ins is None and type(api.get_logger_provider()).__name__ == "ProxyLoggerProvider":
+        api.set_logger_provider(provider)  # the proxy is the API's word for "none yet"
 
 
 def _add_destination(active: Active, pipeline: Pipeline, provider: Any, name: str, *, several: bool) -> None:
@@ -57,7 +60,7 @@ def _add_destination(active: Active, pipeline: Pipeline, provider: Any, name: st
     from otel_logging.export.batch import BatchingProcessor
 
     settings = active.settings
-    exporter = _log_exporter(settings, name)
+    exporter = active.stand_ins.log_exporter if active.stand_ins is not None else _log_exporter(settings, name)
     if exporter is None:
         return
     # With two destinations the first keeps the books: a record that arrives twice was made once.
@@ -75,7 +78,7 @@ def _add_destination(active: Active, pipeline: Pipeline, provider: Any, name: st
     if books is ledger:
         ledger.gauge("queue", processor.held)
         active.undo.append(lambda: ledger.remove_gauge("queue"))
-    active.closers.append(processor.shutdown)
+    active.closers.append(processor.close)
     provider.add_log_record_processor(SamplingLogRecordProcessor(processor, pipeline.policies))
 
 
@@ -109,26 +112,44 @@ def spans(active: Active, resource: Resource) -> None:
     from otel_logging.calls import spans as call_spans
 
     current = trace.get_tracer_provider()
-    if isinstance(current, TracerProvider):
-        provider = current
-        active.flushers.append(provider.force_flush)
+    foreign = current if isinstance(current, TracerProvider) else None
+    if foreign is not None:
+        _stamp_spans_of(foreign)
+        active.flushers.append(foreign.force_flush)
+    if foreign is not None and active.stand_ins is None:
+        provider = foreign
     else:
         made = _own_tracer_provider(active, resource)
         if made is None:
             return
         provider = made
-        if isinstance(current, trace.ProxyTracerProvider):
+        _stamp_spans_of(provider)
+        if isinstance(current, trace.ProxyTracerProvider) and active.stand_ins is None:
             trace.set_tracer_provider(provider)
-    # Duck-typed so that `calls` needs no SDK.
-    provider.add_span_processor(cast("SpanProcessor", call_spans.SpanStamper()))
     call_spans.use_tracer(provider)
     active.undo.append(lambda: call_spans.use_tracer(None))
 
 
+_stamped: weakref.WeakSet[TracerProvider] = weakref.WeakSet()  # a span processor cannot be taken out again
+
+
+def _stamp_spans_of(provider: TracerProvider) -> None:
+    from otel_logging.calls import spans as call_spans
+
+    if provider not in _stamped:
+        _stamped.add(provider)
+        # Duck-typed so that `calls` needs no SDK.
+        provider.add_span_processor(cast("SpanProcessor", call_spans.SpanStamper()))
+
+
 def _own_tracer_provider(active: Active, resource: Resource) -> TracerProvider | None:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 
+    if active.stand_ins is not None:
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(active.stand_ins.span_exporter))
+        return provider
     settings = active.settings
     exporters: list[SpanExporter] = []
     if "local" in settings.logs_exporter and settings.store is not None:
@@ -147,5 +168,5 @@ def _own_tracer_provider(active: Active, resource: Resource) -> TracerProvider |
     for exporter in exporters:
         provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
     active.flushers.append(provider.force_flush)
-    active.closers.append(provider.shutdown)
+    active.closers.append(lambda _millis: provider.shutdown())
     return provider

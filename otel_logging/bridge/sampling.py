@@ -6,6 +6,7 @@ pass; records from other bridges (structlog's, a hand-made Logger.emit) get thei
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
@@ -19,7 +20,7 @@ from otel_logging.policy.load import load
 from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.context import Context
@@ -46,7 +47,12 @@ def view_of(record: LogRecord, scope: InstrumentationScope | None, resource: Map
     )
 
 
-def read_policies(policies: PolicySet | Sequence[str] | str | None, *, frame_policies: bool = True) -> PolicySet:
+def read_policies(
+    policies: PolicySet | Sequence[str] | str | None,
+    *,
+    frame_policies: bool = True,
+    clock: Callable[[], float] = time.monotonic,
+) -> PolicySet:
     """A compiled set from what a caller may give: a set, file paths or bundled names; None means bundled `voice`."""
     if isinstance(policies, PolicySet):
         return policies
@@ -54,7 +60,7 @@ def read_policies(policies: PolicySet | Sequence[str] | str | None, *, frame_pol
     loaded = load(sources)
     for sentence in loaded.errors:
         trouble.report("policy", sentence)
-    return PolicySet(loaded.policies, frame_policies=frame_policies)
+    return PolicySet(loaded.policies, frame_policies=frame_policies, clock=clock)
 
 
 class SamplingLogRecordProcessor(LogRecordProcessor):
