@@ -126,7 +126,7 @@ class _Http:
 class _Stream:
     """A websocket whose messages pass by: a media stream, or something else that is soon left alone."""
 
-    __slots__ = ("_code", "_path", "_quiet", "_receive", "_since", "_watcher", "call")
+    __slots__ = ("_code", "_path", "_quiet", "_receive", "_since", "_started", "_watcher", "call")
 
     def __init__(self, call: Call, receive: Receive, path: str, *, named: bool, is_stream: bool) -> None:
         self.call = call
@@ -136,6 +136,7 @@ class _Stream:
         self._watcher = twilio.StreamWatcher(named=named, is_stream=is_stream)
         self._code: int | None = None  # of the close that the other side sent
         self._quiet = True  # nothing but Twilio's own messages came
+        self._started = False  # a start came, whatever it said
 
     async def receive(self) -> MutableMapping[str, Any]:
         message = await self._receive()
@@ -162,8 +163,10 @@ class _Stream:
                     "malformed_message", f"a media stream on {self._path} sent a message that is no JSON; it is ignored"
                 )
         if event.kind == twilio.START and event.call_sid is not None:
+            self._started = True
             self.call.name(event.call_sid, "start.callSid")
         elif event.kind == twilio.NAMELESS:
+            self._started = True
             trouble.report(
                 "start_without_call_sid",
                 f"a media stream on {self._path} started without a callSid; its records stay without a call id",
@@ -187,7 +190,7 @@ class _Stream:
             reason = "cancelled"
         else:
             reason = "closed_without_stop" if hung_up else "closed"
-        if self.call.call_sid is None and self._was_to_be_a_stream():
+        if self.call.call_sid is None and not self._started and self._was_to_be_a_stream():
             trouble.report(
                 "stream_died_before_start",
                 f"a websocket on {self._path} closed before a start message named its call; "
