@@ -57,7 +57,10 @@ def test_any_interleaving_delivers_each_record_once_and_in_order(steps, monkeypa
         if kind == "record":
             number = made
             made += 1
-            deliver = lambda known, number=number: arrived.append((number, known.call_sid))
+
+            def deliver(known, number=number):
+                return arrived.append((number, known.call_sid))
+
             if not call.hold(deliver, value):
                 deliver(call)
         elif kind == "advance":
@@ -98,7 +101,10 @@ def test_threads_lose_and_double_nothing(finish):
         def log(thread, call=call, arrived=arrived, start=start):
             start.wait(10)
             for number in range(50):
-                deliver = lambda _known, number=number: arrived.append((thread, number))
+
+                def deliver(_known, number=number):
+                    return arrived.append((thread, number))
+
                 if not call.hold(deliver, 10):
                     deliver(call)
 

@@ -93,7 +93,10 @@ class TestThread:
         """A `run` that another library put on the instance is run, and stays there."""
         seen = []
         thread = threading.Thread()
-        own = lambda *_: seen.append(sid())
+
+        def own(*_):
+            return seen.append(sid())
+
         thread.run = own
         with call(TWILIO):
             thread.start()
@@ -101,20 +104,30 @@ class TestThread:
         assert seen == [TWILIO]
         assert thread.run is own
 
-    def test_wrapper_on_top_of_ours(self):
-        """sentry_sdk wraps `run` after us and calls it with the thread: that works."""
+    @pytest.mark.parametrize("theirs_first", [True, False])
+    def test_beside_another_library_that_wraps_run(self, theirs_first):
+        """A library that wraps `run` on the instance and passes the thread, as sentry_sdk does, works before and after us."""
         seen = []
-        ours = threading.Thread.start
+        if not theirs_first:
+            threads.uninstall()
+        below = threading.Thread.start
 
-        def start(self):
-            inner = self.run
-            self.run = lambda: inner()
-            return ours(self)
+        def start(thread):
+            inner = getattr(thread.run, "__func__", thread.run)
+            thread.run = lambda: inner(threading.current_thread())
+            below(thread)
 
-        with call(TWILIO):
-            thread = threading.Thread(target=lambda: seen.append(sid()))
-            start(thread)
-            thread.join(10)
+        threading.Thread.start = start
+        try:
+            threads.install()
+            with call(TWILIO):
+                thread = threading.Thread(target=lambda: seen.append(sid()))
+                thread.start()
+                thread.join(10)
+            if not theirs_first:
+                threads.uninstall()
+        finally:
+            threading.Thread.start = below
         assert seen == [TWILIO]
 
     def test_two_calls_at_once_never_mix(self):
@@ -138,7 +151,7 @@ class TestThread:
     def test_exception_reaches_the_excepthook(self, monkeypatch):
         """An exception in the thread is reported as always, with the application's frames."""
         got = []
-        monkeypatch.setattr(threading, "excepthook", lambda arguments: got.append(arguments))
+        monkeypatch.setattr(threading, "excepthook", got.append)
 
         def fail():
             raise ValueError("boom")
