@@ -30,11 +30,11 @@ class Compiled:
 
     __slots__ = (
         "drop_verdict", "drops_all", "failures", "forbidden", "frame", "hits", "id", "keep_verdict", "limit", "misses",
-        "order", "percent", "policy", "rank", "required", "sample_key", "sampled", "tests",
+        "percent", "policy", "rank", "required", "sample_key", "sampled", "tests",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
-        """Compile `policy`, of which `required`, `forbidden` and `order` are filled in by `Patterns` and the engine."""
+        """Compile `policy`, of which `Patterns` fills in `required` and `forbidden`."""
         self.policy = policy
         self.id = policy.id
         self.frame = policy.frame
@@ -48,7 +48,6 @@ class Compiled:
         self.limit = RateLimit(keep.limit, keep.window) if keep.kind == "rate" else None
         self.sample_key = reader(policy.sample_key) if policy.sample_key else None
         self.rank = _rank(self)
-        self.order = 0
         self.hits = 0
         self.misses = 0
         self.failures = 0

@@ -9,9 +9,9 @@ from __future__ import annotations
 import random as _random
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_logging.policy.compiler import Compiled, Patterns
 from otel_logging.policy.limit import in_sample
@@ -28,7 +28,7 @@ SEVERE: Final = 13  # OTel's SeverityNumber WARN; frame policies never match fro
 _SEVERE_TEXTS: Final = frozenset({"WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"})
 _TEXT_FIELDS: Final = frozenset({"body", "severity_text", "severity_number", "scope.name"})
 _Matched = tuple[Compiled, ...]
-_NOTHING: Final[frozenset[int]] = frozenset()
+_MAX_KNOWN: Final = 1024  # combinations of patterns found on one line
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,16 @@ class PolicyStats:
     hits: int
     misses: int
     errors: tuple[str, ...] = ()
+
+
+class _Candidates(NamedTuple):
+    """Policies whose conditions on the body hold, most restrictive first, and whether nothing else needs a look."""
+
+    policies: _Matched
+    decided: bool
+
+
+_NOBODY: Final = _Candidates((), decided=True)
 
 
 class PolicySet:
@@ -84,22 +94,11 @@ class PolicySet:
                 continue
             compiled.append(one)
         self._compiled: _Matched = tuple(sorted(compiled, key=lambda one: one.rank))
-        for order, one in enumerate(self._compiled):
-            one.order = order
         self._scan: PatternSet | None = patterns.build()
-        self._leads = self._index(len(patterns))
-        self._always: _Matched = tuple(one for one in self._compiled if not one.required)
+        self._known: dict[tuple[int, ...], _Candidates] = {}
         self.only_frames = all(one.frame for one in self._compiled)
         self.reads: frozenset[str] = frozenset(self._kinds())
         self.text_only = self.reads <= _TEXT_FIELDS
-
-    def _index(self, patterns: int) -> tuple[_Matched, ...]:
-        """For each pattern the policies to look at when it is found: those that require it first of all."""
-        leads: list[list[Compiled]] = [[] for _ in range(patterns)]
-        for one in self._compiled:
-            if one.required:
-                leads[min(one.required)].append(one)
-        return tuple(map(tuple, leads))
 
     def _kinds(self) -> Iterable[str]:
         for one in self._compiled:
@@ -129,22 +128,23 @@ class PolicySet:
     def match(self, view: LogView) -> _Matched:
         """The policies that match, most restrictive first. Pure: equal records get equal answers. Never raises."""
         try:
-            return self._match(view)
+            candidates = self._candidates(_text(view.body), _severe(view.severity_number, view.severity_text))
+            if candidates.decided:
+                return candidates.policies
+            return tuple(one for one in candidates.policies if all(test(view) for test in one.tests))
         except Exception:
             return self._match_carefully(view)
 
     def match_text(
         self, body: str, severity_number: int, severity_text: str | None = None, scope_name: str | None = None
     ) -> _Matched:
-        """As `match`, for a set that is `text_only`: a line that no policy names costs one scan and no view."""
-        if self.only_frames and severity_number >= SEVERE:
-            return ()
-        if not self._always and self._scan is not None:
-            try:
-                if not body or not self._scan.search(body):
-                    return ()
-            except Exception:
-                return ()
+        """As `match`, for a set that is `text_only`: no view is made unless a policy asks for more than the body."""
+        try:
+            candidates = self._candidates(body, _severe(severity_number, severity_text))
+            if candidates.decided:
+                return candidates.policies
+        except Exception:
+            pass  # `match` meets the same failure and isolates it
         return self.match(LogView(body, severity_number, severity_text, scope_name=scope_name))
 
     def drops_all(
@@ -152,9 +152,7 @@ class PolicySet:
     ) -> bool:
         """Whether every record with these is dropped, whatever else it holds; None stands for not known yet."""
         known = {"scope.name": scope_name, "severity_number": severity_number, "event_name": event_name}
-        view = LogView(
-            severity_number=severity_number or 0, event_name=event_name or "", scope_name=scope_name or ""
-        )
+        view = LogView(severity_number=severity_number or 0, event_name=event_name or "", scope_name=scope_name or "")
         return any(
             one.drops_all
             and not (one.frame and (severity_number is None or severity_number >= SEVERE))
@@ -163,37 +161,38 @@ class PolicySet:
             for one in self._compiled
         )
 
-    def _match(self, view: LogView) -> _Matched:
-        severe = _severe(view)
+    def _candidates(self, text: str, severe: bool) -> _Candidates:
+        """The policies whose conditions on the body hold.
+
+        They depend on nothing but which patterns were found, and few combinations ever are, so each is worked out once.
+        """
         if severe and self.only_frames:
-            return ()
-        found = self._found(view.body)
-        candidates = list(self._always)
-        for number in found:
-            candidates += self._leads[number]
-        matched = [one for one in candidates if _holds(one, found, severe, view)]
-        if len(matched) > 1:
-            matched.sort(key=_order)
-        return tuple(matched)
+            return _NOBODY
+        found: Sequence[int] = self._scan.search(text) if text and self._scan is not None else ()
+        key = (severe, *found)
+        known = self._known.get(key)
+        if known is None:
+            policies = tuple(one for one in self._compiled if _body_holds(one, frozenset(found), severe))
+            known = _Candidates(policies, decided=not any(one.tests for one in policies))
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = known
+        return known
 
     def _match_carefully(self, view: LogView) -> _Matched:
         """Where something failed on a record: policy by policy, so that only what fails is out."""
         matched: list[Compiled] = []
         for one in self._compiled:
             try:
-                found = self._found(view.body) if one.required or one.forbidden else _NOTHING
-                if _holds(one, found, _severe(view), view):
+                found: Sequence[int] = ()
+                if (one.required or one.forbidden) and self._scan is not None:
+                    found = self._scan.search(_text(view.body))
+                severe = _severe(view.severity_number, view.severity_text)
+                if _body_holds(one, frozenset(found), severe) and all(test(view) for test in one.tests):
                     matched.append(one)
             except Exception:  # noqa: PERF203 (one failing policy must not take the next ones with it)
                 one.failures += 1
         return tuple(matched)
-
-    def _found(self, body: Any) -> frozenset[int]:
-        """The numbers of the patterns that the body has."""
-        text = body if isinstance(body, str) else body.hex() if isinstance(body, bytes | bytearray) else ""
-        if not text or self._scan is None:
-            return _NOTHING
-        return frozenset(self._scan.search(text))
 
     def decide(self, matched: _Matched, view: LogView | None = None, call: str | None = None) -> Verdict:
         """The verdict that matched policies give together, and their hits and misses. Never raises.
@@ -266,23 +265,17 @@ class PolicySet:
         return sum(one.limit.evicted for one in self._compiled if one.limit is not None)
 
 
-def _severe(view: LogView) -> bool:
-    if view.severity_number:
-        return view.severity_number >= SEVERE
-    return (view.severity_text or "").upper() in _SEVERE_TEXTS
+def _text(body: Any) -> str:
+    """What patterns are searched for in: text as it is, bytes in their canonical text, anything else not at all."""
+    return body if isinstance(body, str) else body.hex() if isinstance(body, bytes | bytearray) else ""
 
 
-def _holds(one: Compiled, found: frozenset[int], severe: bool, view: LogView) -> bool:
-    return (
-        not (severe and one.frame)
-        and one.required <= found
-        and one.forbidden.isdisjoint(found)
-        and all(test(view) for test in one.tests)
-    )
+def _severe(number: int, text: str | None) -> bool:
+    return number >= SEVERE if number else text is not None and text.upper() in _SEVERE_TEXTS
 
 
-def _order(one: Compiled) -> int:
-    return one.order
+def _body_holds(one: Compiled, found: frozenset[int], severe: bool) -> bool:
+    return not (severe and one.frame) and one.required <= found and one.forbidden.isdisjoint(found)
 
 
 def _rate_key(one: Compiled, view: LogView | None, call: str | None) -> Hashable:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import re2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # RE2's automaton is built as text arrives, within this budget; beyond it states are forgotten and built again.
 _SET_MEMORY: Final = 64 * 1024 * 1024
@@ -56,24 +56,17 @@ def translate(kind: str, value: str, *, case_insensitive: bool) -> str:
     return f"(?i){pattern}" if case_insensitive else pattern
 
 
-def encode(text: str) -> bytes:
-    """UTF-8 for RE2. A lone surrogate, which UTF-8 cannot carry, is read as a question mark."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
-
-
 class PatternSet:
     """Several patterns, searched for in one pass over the text."""
 
-    __slots__ = ("_one_by_one", "_set")
+    __slots__ = ("_match", "_one_by_one")
 
     def __init__(self, patterns: Sequence[str]) -> None:
         """Compile `patterns`; each must have passed `check`, or `BadPattern` is raised."""
-        self._set = self._build(patterns)
+        built = self._build(patterns)
+        self._match: Callable[[bytes], Sequence[int] | None] | None = built.Match if built else None
         self._one_by_one: tuple[Any, ...] = ()
-        if self._set is None:
+        if built is None:
             # Too much for one automaton: slower, equally right.
             self._one_by_one = tuple(self._build([pattern]) for pattern in patterns)
             if None in self._one_by_one:
@@ -92,8 +85,10 @@ class PatternSet:
 
     def search(self, text: str) -> Sequence[int]:
         """The numbers, in no order, of the patterns that `text` matches somewhere."""
-        data = encode(text)
-        if self._set is not None:
-            found: Sequence[int] | None = self._set.Match(data)
-            return found or ()
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot carry, is read as a question mark
+            data = text.encode("utf-8", "replace")
+        if self._match is not None:
+            return self._match(data) or ()
         return [number for number, one in enumerate(self._one_by_one) if one.Match(data)]
