@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock, lines
 from otel_logging.search.record import LEVELS, Record, flat
+from otel_logging.search.spans import end_reasons
 from otel_logging.search.text import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from otel_logging.search.local import Searched
     from otel_logging.search.spans import Span
 
-CALL_SPAN = "call"  # the span that each process exports when a call ends in it
-# A call with no end on record counts as live while its last record is younger than this; at INFO it may well be silent
-# for a minute. After its end, late records (a worker's summary, a recovered ring) may arrive for some time.
+# A call with no hang-up on record counts as live while its last record is younger than this; at INFO it may well be
+# silent for a minute. After a hang-up, late records (a worker's summary, a recovered ring) may arrive for some time.
 QUIET = 120 * clock.NANOS
 SETTLING = 60 * clock.NANOS
 
@@ -43,6 +43,7 @@ class CallView:
     notes: list[str] = field(default_factory=list)
     services: dict[str, int] = field(init=False)
     levels: dict[str, int] = field(init=False)
+    ends: dict[str, str] = field(init=False)
     first: int = field(init=False)
     last: int = field(init=False)
 
@@ -53,6 +54,7 @@ class CallView:
         self.services = dict(sorted(services.items()))
         levels = Counter(record.level for record in self.records)
         self.levels = {level: levels[level] for level in LEVELS if levels[level]}
+        self.ends = end_reasons(self.spans)
         # Relative times count from the first record; spans tell where there is none.
         times = [record.time for record in self.records if record.time]
         spans = [moment for span in self.spans for moment in (span.start, span.end) if moment]
@@ -78,6 +80,7 @@ class CallView:
             "end": clock.rfc3339(self.last) if self.last else None,
             "seconds": round((self.last - self.first) / clock.NANOS, 6),
             "state": self.state,
+            "ends": self.ends,
             "services": self.services,
             "levels": self.levels,
             "recovered": self.recovered,
@@ -88,14 +91,16 @@ class CallView:
         }
 
 
-def state_of(records: Sequence[Record], spans: Sequence[Span], *, missed: bool, now: int) -> str:
-    """Whether more is to come: `live`, `settling`, `complete`, or `truncated` if something could not be read."""
-    if missed:
-        return "truncated"
-    ends = [span.end for span in spans if span.name == CALL_SPAN and span.call_sid]
-    latest = max((record.time for record in records), default=0)
-    if ends:
-        return "settling" if now - max(ends) < SETTLING else "complete"
+def state_of(*, latest: int, hung_up: int, now: int) -> str:
+    """Whether more is to come: `live`, `settling` or `complete`.
+
+    Args:
+        latest: time of the call's last record, in nanoseconds; 0 if it has none.
+        hung_up: time of the hang-up, 0 if none is on record.
+        now: the present.
+    """
+    if hung_up:
+        return "settling" if now - max(latest, hung_up) < SETTLING else "complete"
     return "live" if now - latest < QUIET else "complete"
 
 
@@ -130,7 +135,8 @@ def _header(view: CallView, *, colour: bool) -> Iterator[str]:
     if view.spans:
         failed = sum(span.failed for span in view.spans)
         yield f"  spans     {len(view.spans):,}{f', {failed:,} failed' if failed else ''}"
-    yield f"  state     {view.state}"
+    ends = ", ".join(f"{harmless(service)} {harmless(reason)}" for service, reason in view.ends.items())
+    yield f"  state     {view.state}{f'; ended in {ends}' if ends else ''}"
     for note in view.notes:
         yield f"  note      {harmless(note)}"
 

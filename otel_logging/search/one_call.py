@@ -197,6 +197,8 @@ def _collect(store: Path, call_sid: str | None, traces: set[str], searched: Sear
             records.append(record)
         others.add(record.call_sid)
     spans = [span for span in met if belongs(span, call_sid, traces, owners)]
+    latest = max((record.time for record in records), default=0)
+    hung_up = max((span.end for span in spans if span.hung_up), default=0)
     for problem in again.problems:
         if problem not in searched.problems:
             searched.problems.append(problem)
@@ -206,7 +208,7 @@ def _collect(store: Path, call_sid: str | None, traces: set[str], searched: Sear
         records=sorted(records, key=lambda record: record.order),
         spans=sorted(spans, key=lambda span: (span.start, span.end)),
         searched=searched,
-        state=state_of(records, spans, missed=again.missed, now=now),
+        state="truncated" if again.missed else state_of(latest=latest, hung_up=hung_up, now=now),
         notes=_notes({other for other in others if other not in (None, call_sid) and other}),
     )
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
-from otel_logging.search.call_view import CALL_SPAN, QUIET, SETTLING
+from otel_logging.search.call_view import state_of
 from otel_logging.search.local import Searched, scan, scan_spans
 from otel_logging.search.one_call import own_trace, seen_traces
 from otel_logging.search.record import LEVELS, Record
-from otel_logging.search.spans import Owners, Span
+from otel_logging.search.spans import Owners, Span, end_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,8 @@ class Summary:
     levels: Counter[str] = field(default_factory=Counter)
     services: set[str] = field(default_factory=set)
     traces: set[str] = field(default_factory=set)
-    ended: int = 0
+    hung_up: int = 0
+    ends: list[Span] = field(default_factory=list)  # its `call` spans
     spanned: tuple[int, int] = (0, 0)  # from its first span's start to its last one's end
 
     @property
@@ -40,9 +41,7 @@ class Summary:
 
     def state(self, now: int) -> str:
         """`live`, `settling` or `complete`; see `call_view.state_of`."""
-        if self.ended:
-            return "settling" if now - self.ended < SETTLING else "complete"
-        return "live" if now - self.last < QUIET else "complete"
+        return state_of(latest=self.last if self.records else 0, hung_up=self.hung_up, now=now)
 
     def as_json(self, now: int) -> dict[str, Any]:
         """For one JSON line."""
@@ -52,6 +51,7 @@ class Summary:
             "end": clock.rfc3339(self.last) if self.last else None,
             "seconds": round((self.last - self.first) / clock.NANOS, 6),
             "state": self.state(now),
+            "ends": end_reasons(self.ends),
             "records": self.records,
             "levels": {level: self.levels[level] for level in LEVELS if self.levels[level]},
             "errors": self.errors,
@@ -144,8 +144,10 @@ class _Books:
         call.traces.update(seen_traces(span))
         call.services.add(span.service)
         call.spanned = (min(call.spanned[0] or span.start, span.start), max(call.spanned[1], span.end))
-        if span.name == CALL_SPAN:
-            call.ended = max(call.ended, span.end)
+        if span.end_reason:
+            call.ends.append(span)
+        if span.hung_up:
+            call.hung_up = max(call.hung_up, span.end)
 
     def _call(self, call_sid: str) -> Summary:
         call = self.calls.get(call_sid)

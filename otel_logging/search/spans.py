@@ -14,6 +14,11 @@ from otel_logging.search import clock
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+CALL_SPAN = "call"  # each process that served a call exports one when the call ends in it
+END_REASON = "otel_logging.end_reason"
+# A carrier's own words for having hung up. Any other end of a process's part may be followed by more of the same call.
+_HUNG_UP = frozenset({"stop", "completed", "busy", "failed", "no-answer", "canceled"})
+
 _DEPTH = 128  # parents followed; a broken writer could make a circle
 
 
@@ -35,6 +40,16 @@ class Span:
     attributes: dict[str, Any] = field(default_factory=dict)
     source: str = ""
 
+    @property
+    def end_reason(self) -> str:
+        """Why the call ended in this service; empty for spans that are no `call` span."""
+        return str(self.attributes.get(END_REASON) or "") if self.name == CALL_SPAN and self.call_sid else ""
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether this is the end of the whole call, not only of a service's part in it."""
+        return self.end_reason in _HUNG_UP
+
     def flat(self) -> dict[str, Any]:
         """The span as one flat mapping for JSON."""
         return {
@@ -49,6 +64,12 @@ class Span:
             "parent_id": self.parent_id,
             "attributes": self.attributes,
         }
+
+
+def end_reasons(spans: Iterable[Span]) -> dict[str, str]:
+    """Why the call ended, by service; where a service served it several times, a hang-up or else its last end."""
+    ends = sorted((span for span in spans if span.end_reason), key=lambda span: (span.hung_up, span.end))
+    return dict(sorted({span.service: span.end_reason for span in ends}.items()))
 
 
 class Owners:

@@ -45,7 +45,9 @@ def call(store):
         ),
     )
     store.log("worker", store.record("summary", at=200, trace=TA), service="call-worker", scope="jobs")
-    store.trace("media", store.span("call", trace=TA, span="1" * 16, call=A, failed=True))
+    store.trace(
+        "media", store.span("call", trace=TA, span="1" * 16, call=A, failed=True, otel_logging__end_reason="stop")
+    )
     return store
 
 
@@ -59,7 +61,7 @@ class TestText:
             "  services  call-worker 1, media 4",
             "  records   5 (1 DEBUG, 2 INFO, 1 WARNING, 1 ERROR); ~ 1 recovered: dropped at the time, given back when the call went wrong",
             "  spans     1, 1 failed",
-            "  state     complete",
+            "  state     complete; ended in media stop",
             "",
             "+00:00.000  INFO     media        [server.media] 📞 [START] שיחה התחילה",
             "+03:11.000 ~DEBUG    media        [server.media] chunk 17",
@@ -131,6 +133,7 @@ def test_json_object(call):
     view = json.loads(json.dumps(find_call(call.root, A).as_json()))
     assert (view["call_sid"], view["recovered"], view["seconds"], len(view["records"])) == (A, 1, 200.0, 5)
     assert view["services"] == {"call-worker": 1, "media": 4}
+    assert view["ends"] == {"media": "stop"}
     assert view["start"] == view["records"][0]["timestamp"]
     assert view["searched"]["files"] == 3
     assert view["spans"][0]["name"] == "call"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from otel_logging.search.one_call import Ambiguous, NotFound, find_call, own_trace
@@ -11,6 +13,12 @@ TA, TB = "a1" * 16, "b2" * 16
 SERVER, OTHER = "5e" * 16, "0f" * 16
 BEGIN = 1_705_865_426_000_000_000  # the writer's second 0
 LATER = BEGIN + 3600 * 10**9
+
+
+def console_line(call):
+    return (
+        json.dumps({"timestamp": "2024-01-21T19:30:27Z", "level": "INFO", "message": "line", "call_sid": call}) + "\n"
+    )
 
 
 def bodies(view):
@@ -29,7 +37,7 @@ def two_calls(store):
 
 
 class TestWhatIsPasted:
-    WHOLE = ["a webhook", "a in the request", "a start", "a summary"]
+    WHOLE = ("a webhook", "a in the request", "a start", "a summary")
 
     @pytest.mark.parametrize(
         "pasted",
@@ -40,7 +48,7 @@ class TestWhatIsPasted:
         """A CallSid, a trace id, a traceparent or a prefix of one gives the same whole call, in any case and any quotes."""
         view = find_call(two_calls.root, pasted, now=LATER)
         assert view.call_sid == A
-        assert bodies(view) == self.WHOLE
+        assert tuple(bodies(view)) == self.WHOLE
         assert view.trace_ids == (TA, SERVER)
         assert view.services == {"media": 3, "worker": 1}
 
@@ -174,9 +182,7 @@ class TestWhatBelongs:
     def test_console_lines_join_otlp(self, store):
         """A record that came as a JSON console line stands among those that came as OTLP."""
         store.log("a", store.record("otlp", at=2, call=A))
-        store.raw(
-            "logs", "b", '{"timestamp":"2024-01-21T19:30:27Z","level":"INFO","message":"line","call_sid":"%s"}\n' % A
-        )
+        store.raw("logs", "b", console_line(A))
         assert bodies(find_call(store.root, A)) == ["line", "otlp"]
 
 
@@ -210,15 +216,25 @@ class TestState:
         assert [self.state(store, seconds) for seconds in (1, 119, 121)] == ["live", "live", "complete"]
 
     def test_by_its_end(self, store):
-        """After its call span's end a call settles for a minute, then it is complete."""
+        """After the hang-up a call settles for a minute, then it is complete; late records prolong that."""
         store.log("a", store.record("1", at=0, call=A))
-        store.trace("a", store.span("call", trace=TA, span="2" * 16, call=A, end=10))
+        store.trace("a", store.span("call", trace=TA, span="2" * 16, call=A, end=10, otel_logging__end_reason="stop"))
         assert [self.state(store, seconds) for seconds in (11, 69, 71)] == ["settling", "settling", "complete"]
+        store.log("a", store.record("late", at=40, call=A))
+        assert [self.state(store, seconds) for seconds in (99, 101)] == ["settling", "complete"]
+
+    def test_by_a_part_of_it(self, store):
+        """A call that ended in one service only, without a hang-up, may still be live in another."""
+        store.log("a", store.record("1", at=0, call=A))
+        ended = store.span("call", trace=TA, span="2" * 16, call=A, end=1, otel_logging__end_reason="left")
+        store.trace("a", ended, service="webhook")
+        assert [self.state(store, seconds) for seconds in (100, 121)] == ["live", "complete"]
+        assert find_call(store.root, A).ends == {"webhook": "left"}
 
     def test_truncated(self, store):
         """A broken line that names the call makes its view truncated; one that does not leaves it alone."""
         store.log("a", store.record("1", call=A))
         store.raw("logs", "a", "{broken}\n")
         assert self.state(store, 1000) == "complete"
-        store.raw("logs", "a", "{broken %s}\n" % A)
+        store.raw("logs", "a", f"{{broken {A}}}\n")
         assert self.state(store, 1000) == "truncated"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import pytest
 
@@ -79,7 +80,7 @@ class TestFlat:
 
 
 class TestConsoleLine:
-    LINE = {
+    LINE: ClassVar = {
         "timestamp": "2024-01-21T19:30:26.123Z", "level": "WARNING", "module": "media_ws_ai", "message": "שלום",
         "logger": "server.media_ws_ai", "call_sid": "CA1", "trace_id": TRACE.upper(), "span_id": "0" * 16, "service": "media",
         "latency_ms": 3, "exception": "Traceback",
