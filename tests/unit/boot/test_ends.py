@@ -99,7 +99,7 @@ class TestNormalEnd:
             ends.CLOSE_SECONDS = 0.1
             def close(seconds):
                 say("hanging")
-                threading.Event().wait(50)
+                threading.Event().wait(9)
             ends.install(flush, close, after_fork)
         """)
         assert (code, lines) == (0, ["hanging"])
@@ -222,7 +222,7 @@ class TestSigterm:
             ends.CLOSE_SECONDS = 0.1
             def close(seconds):
                 say("hanging")
-                threading.Event().wait(50)
+                threading.Event().wait(9)
             ends.install(flush, close, after_fork)
             signal.raise_signal(signal.SIGTERM)
         """)
