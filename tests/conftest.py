@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -50,3 +54,31 @@ def _state_home(tmp_path_factory):
     home = tmp_path_factory.getbasetemp() / "state"
     home.mkdir(exist_ok=True)
     return home
+
+
+@pytest.fixture(scope="session")
+def redis_socket():
+    """The path of a socket on which a real Redis of our own listens."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("redis-server is not installed")
+    import redis
+
+    # Not below pytest's folders: the path of a Unix socket has room for about 100 characters.
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        path = f"{folder}/socket"
+        command = [binary, "--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--daemonize", "no"]
+        server = subprocess.Popen([*command, "--logfile", f"{folder}/log"])
+        try:
+            with redis.Redis(unix_socket_path=path) as client:
+                while True:
+                    with contextlib.suppress(redis.exceptions.ConnectionError):
+                        client.ping()
+                        break
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        server.wait(0.05)
+                        pytest.fail(f"redis-server ended with {server.returncode}")
+            yield path
+        finally:
+            server.terminate()
+            server.wait()
