@@ -51,7 +51,7 @@ class Compiled:
         self.hits = 0
         self.misses = 0
         self.failures = 0
-        reason = "sampled" if self.sampled else "rate_limited" if self.limit else "policy"
+        reason = "sampled" if self.sampled else "rate_limited" if self.limit is not None else "policy"
         self.drop_verdict = Verdict(keep=False, reason=f"{reason}:{policy.id}", policy=policy.id)
         self.keep_verdict = Verdict(keep=True, reason=f"kept:{policy.id}", policy=policy.id)
 
