@@ -21,8 +21,12 @@ def pre_instrument() -> None:
 
 
 def post_instrument() -> None:
-    """Set this process up, unless that has been done."""
+    """Set this process up, unless that has been done or the process is only there to start another."""
     try:
+        from otel_logging.boot.bystanders import is_bystander
+
+        if is_bystander():
+            return
         from otel_logging.boot.configure import configure, configured
 
         if configured() is None:

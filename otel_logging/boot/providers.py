@@ -114,6 +114,9 @@ def spans(active: Active, resource: Resource) -> None:
     current = trace.get_tracer_provider()
     foreign = current if isinstance(current, TracerProvider) else None
     if foreign is not None:
+        if foreign not in _stamped and "local" in active.settings.logs_exporter and active.stand_ins is None:
+            # Where a distro's provider sends its spans is its business; the local store wants the call's too.
+            _add_local_spans(active, foreign)
         _stamp_spans_of(foreign)
         active.flushers.append(foreign.force_flush)
     if foreign is not None and active.stand_ins is None:
@@ -140,6 +143,16 @@ def _stamp_spans_of(provider: TracerProvider) -> None:
         _stamped.add(provider)
         # Duck-typed so that `calls` needs no SDK.
         provider.add_span_processor(cast("SpanProcessor", call_spans.SpanStamper()))
+
+
+def _add_local_spans(active: Active, provider: TracerProvider) -> None:
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    from otel_logging.export.local import LocalSpanExporter
+
+    if active.settings.store is not None:
+        exporter = LocalSpanExporter(active.settings.store, active.settings.service_name)
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
 
 
 def _own_tracer_provider(active: Active, resource: Resource) -> TracerProvider | None:
