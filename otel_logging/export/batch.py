@@ -171,9 +171,10 @@ class BatchingProcessor(LogRecordProcessor):
         try:
             while not (self._closing and not self._queue and not self._flushes):
                 self._round()
-        except BaseException:
-            self._thread = None  # the next record starts another one
-            raise
+        except BaseException as error:
+            # An exporter that called sys.exit(), a greenlet that was killed: the next record starts another worker.
+            self._thread = None
+            trouble.report("export_worker", f"the export worker was ended by {type(error).__name__}")
 
     def _round(self) -> None:
         try:

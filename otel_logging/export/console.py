@@ -151,12 +151,13 @@ class Console:
         with self._lock:
             try:
                 stream.write(text)
-            except UnicodeEncodeError as error:
+            except UnicodeEncodeError:
                 # Nothing was written: a text stream encodes the whole text first.
                 if self._json:
                     text = ascii_json(text)
                 else:
-                    text = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
+                    encoding = getattr(stream, "encoding", None) or "ascii"  # the error says `charmap` for most
+                    text = text.encode(encoding, "backslashreplace").decode(encoding)
                 stream.write(text)
             stream.flush()
 
