@@ -174,15 +174,14 @@ def _blocks(stream: BinaryIO, notes: Searched) -> Iterator[bytes]:
 
 def _lines(block: bytes, wanted: Sequence[bytes], notes: Searched) -> Iterator[bytes]:
     """The lines of a block worth parsing. Case is ignored: a superset, as the caller decides on the finished record."""
-    notes.lines += block.count(b"\n")
+    lines = block.split(b"\n")
+    notes.lines += len(lines) - 1
     if not wanted:
-        for line in block.split(b"\n"):
-            if line.strip():
-                yield line
+        yield from (line for line in lines if line.strip())
         return
-    if block.count(b"}\n") != block.count(b"\n"):
-        # Broken lines are counted even where they are not wanted; blank ones are nothing.
-        notes.broken += sum(1 for line in block.split(b"\n") if not _whole(line) and not _any(wanted, line.lower()))
+    # Broken lines are counted even where they are not wanted; those that are wanted count when they are parsed.
+    odd = [line for line in lines if line[-1:] != b"}"]
+    notes.broken += sum(1 for line in odd if not _whole(line) and not _any(wanted, line.lower()))
     lowered = block.lower()
     starts: set[int] = set()
     for needle in wanted:
