@@ -54,7 +54,7 @@ def table_lines(
     painted = plain.replace(f"{mark}{level}", f"{mark}{paint(level, _COLOURS.get(level, ''), colour=colour)}", 1)
     if width is None or width < _NARROW:
         yield painted + first
-        yield from (_INDENT + line for line in more)
+        yield from ((_INDENT + line).rstrip() for line in more)
     else:
         inner = width - len(_INDENT)
         beside = max(width - cells(plain), 20)  # columns left for the message on the record's own line
@@ -62,7 +62,7 @@ def table_lines(
         yield painted + head
         rest = first[len(head) :].removeprefix(" ")
         for line in [rest, *more] if rest else more:
-            yield from (_INDENT + piece for piece in wrap(line, inner))
+            yield from ((_INDENT + piece).rstrip() for piece in wrap(line, inner))
     if record.exception:
         for line in harmless_lines(record.exception):
-            yield _INDENT + line
+            yield (_INDENT + line).rstrip()

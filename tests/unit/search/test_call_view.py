@@ -41,7 +41,7 @@ def call(store):
             at=193,
             call=A,
             severity=17,
-            exception__stacktrace='Traceback:\n  File "x"\nValueError: \x1b[31mno\n',
+            exception__stacktrace='Traceback:\n\n  File "x"\nValueError: \x1b[31mno\n',
         ),
     )
     store.log("worker", store.record("summary", at=200, trace=TA), service="call-worker", scope="jobs")
@@ -68,6 +68,7 @@ class TestText:
             "+03:12.481  WARNING  media        [server.media] slow model",
             "+03:13.000  ERROR    media        [server.media] it broke",
             "            Traceback:",
+            "",
             '              File "x"',
             "            ValueError: \\x1b[31mno",
             "+03:20.000  INFO     call-worker  [jobs] summary",
