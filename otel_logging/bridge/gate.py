@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import translate
-from otel_logging.bridge.pipeline import call_key, thread
+from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
 from otel_logging.policy.engine import KEPT
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ def {name}(self, {head}msg, *args, **kwargs):
         if _passes(self, {level}, msg, args, kwargs):
             before = _thread.passed
             _thread.passed = self
+            _thread.depth += 1
             try:
                 self._log({level}, msg, args, **kwargs)
             finally:
+                _thread.depth -= 1
                 _thread.passed = before
 """
 
@@ -108,7 +110,10 @@ def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
     """Take the record into our pipeline once, then to the application's own handlers."""
     pipeline = _pipeline
     if pipeline is not None and translate.MARK not in record.__dict__:
-        pipeline.handle(record)
+        judged = thread.passed is self
+        if judged:
+            thread.passed = None
+        pipeline.handle(record, judged=judged)
     _call_next(self, record)
 
 
@@ -119,6 +124,9 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
         return True
     try:
         if level < pipeline.floor:
+            return False
+        if thread.depth >= MAX_DEPTH:
+            pipeline.too_deep()
             return False
         if level >= logging.WARNING and pipeline.policies.only_frames:
             return True
@@ -133,11 +141,17 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
 
 
 def _render(msg: Any, args: tuple[Any, ...]) -> str:
-    text = msg if type(msg) is str else str(msg)
-    if args:
-        # One mapping as the only argument is for `%(name)s`, as LogRecord has it.
-        text = text % (args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args)
-    return text
+    if type(msg) is str and not args:
+        return msg
+    thread.depth += 1  # what the application's __str__ logs in here is nested
+    try:
+        text = str(msg)
+        if args:
+            # One mapping as the only argument is for `%(name)s`, as LogRecord has it.
+            text = text % (args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args)
+        return text
+    finally:
+        thread.depth -= 1
 
 
 def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any]) -> Verdict:

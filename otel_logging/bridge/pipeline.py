@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 VERDICT: Final = "_otel_logging_verdict"
 """Set on an OTel LogRecord whose verdict has been taken, so that no later stage takes it again."""
 
+MAX_DEPTH: Final = 4
+"""Nested log calls of one thread: an object that logs itself while it is rendered would go on for ever, by powers."""
+
 _MAX_LOGGERS: Final = 2048  # a logger a call would grow the SDK's cache for ever; beyond this they share one
 _OVERFLOW_LOGGER: Final = "otel_logging.overflow"
 # What our own exporters say while they work would be exported by them in turn, for ever.
@@ -39,9 +42,10 @@ _EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx
 
 
 class _Thread(threading.local):
-    """This thread's state: are we inside `_keep`, and for which logger has the gate just let a message pass?"""
+    """This thread's state: are we inside `_keep`, for which logger has the gate just let a message pass, how nested?"""
 
     inside: bool = False
+    depth: int = 0
     passed: logging.Logger | None = None
 
 
@@ -120,11 +124,13 @@ class Pipeline:
             trouble.report("policy", f"a record was kept because the policies failed on it: {safe_str(error)}")
             return KEPT
 
-    def handle(self, record: logging.LogRecord) -> None:
-        """Take one stdlib record through the rest of its way. Never raises; counts what it cannot deliver."""
+    def handle(self, record: logging.LogRecord, *, judged: bool = False) -> None:
+        """Take one stdlib record through the rest of its way. Never raises; counts what it cannot deliver.
+
+        `judged`: the gate has let it pass, and it is not to be judged, and charged to a rate limit, again.
+        """
         try:
-            if thread.passed is not None and thread.passed.name == record.name:
-                thread.passed = None
+            if judged:
                 verdict = KEPT
             elif record.levelno < self.floor:
                 record.__dict__[translate.MARK] = True
@@ -138,6 +144,8 @@ class Pipeline:
             if not verdict.keep:
                 self.books.dropped(verdict.reason)
                 record.__dict__[translate.MARK] = True
+            elif thread.depth > MAX_DEPTH:
+                self.books.dropped("recursion")
             elif exporting.active and record.name.partition(".")[0] in _EXPORT_LOGGERS:
                 exporting.note(translate.body_of(record))
                 self.books.dropped("internal")
@@ -147,6 +155,12 @@ class Pipeline:
                 self._keep(record)
         except Exception as error:
             self._lost(error)
+
+    def too_deep(self) -> None:
+        """A record is left out because it was made while others were, again and again."""
+        self.books.created()
+        self.books.dropped("recursion")
+        trouble.report("recursion", "an object logs while it is being logged, again and again; the innermost go")
 
     def _lost(self, error: Exception) -> None:
         self.books.dropped("internal_error")
@@ -158,7 +172,11 @@ class Pipeline:
             before()
         call = scope.current.get()
         # The application's own __str__ and __repr__ run in here, and what they log is a record like any other.
-        log_record = self.translate(record, call)
+        thread.depth += 1
+        try:
+            log_record = self.translate(record, call)
+        finally:
+            thread.depth -= 1
         record.__dict__[translate.MARK] = True
         thread.inside = True
         try:

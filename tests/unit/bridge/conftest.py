@@ -1,0 +1,26 @@
+"""Rule files of a test's own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def rules(tmp_path):
+    """Write policies, each given as (id, matcher or text that the body must have, keep), and return the file's path."""
+    written = 0
+
+    def write(*policies):
+        nonlocal written
+        written += 1
+        found = []
+        for name, what, keep in policies:
+            matcher = {"log_field": "LOG_FIELD_BODY", "contains": what} if isinstance(what, str) else what
+            found.append({"id": name, "name": name, "log": {"match": [matcher], "keep": keep}})
+        path = tmp_path / f"rules{written}.json"
+        path.write_text(json.dumps({"policies": found}), encoding="utf-8")
+        return str(path)
+
+    return write
