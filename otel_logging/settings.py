@@ -312,11 +312,18 @@ def _fill_in(values: dict[str, Any], env: Mapping[str, str], problems: list[str]
     if "store" not in values:
         values["store"] = default_store(env)
     if values["store"] is None and "local" in values["logs_exporter"]:
-        values["store"] = Path(tempfile.gettempdir()) / f"otel-logging-{os.getuid() if hasattr(os, 'getuid') else 0}"
+        values["store"] = _temporary_folder() / f"otel-logging-{os.getuid() if hasattr(os, 'getuid') else 0}"
         problems.append(
             "OTEL_LOGGING_STORE is not set and there is no home folder; valid: a folder's path; "
             f"using {values['store']}"
         )
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:  # a read-only container has none that can be written; the store will say so when it is used
+        return Path(os.sep, "tmp")
 
 
 def _resource_service(text: str) -> str | None:

@@ -227,6 +227,17 @@ class TestDependentDefaults:
         assert sentence.startswith("OTEL_LOGGING_STORE is not set")
         assert str(found.store) in sentence
 
+    def test_neither_home_nor_temporary_folder(self, monkeypatch):
+        """A read-only container has no temporary folder either: reading the settings does not raise."""
+
+        def none_usable():
+            raise FileNotFoundError(2, "No usable temporary directory found")
+
+        monkeypatch.setattr("tempfile.gettempdir", none_usable)
+        found = read({"logs_exporter": "local"}, {})
+        assert found.store is not None
+        assert len(found.problems) == 1
+
     def test_debug(self):
         """`debug` holds at LOG_LEVEL=DEBUG only; the level has its name."""
         assert read({"log_level": "DEBUG"}, {}).debug
