@@ -26,6 +26,14 @@ ACCOUNT = "AC" + "0" * 32
 _PATIENCE = 30.0
 
 
+@dataclass(frozen=True)
+class Webhooks:
+    """Where the service wants to hear of calls; no `status`: it wants no status callback."""
+
+    voice: str = "/webhook/voice"
+    status: str | None = "/webhook/status"
+
+
 class CallFailedError(RuntimeError):
     """The caller could not do its part: the service is not there, refuses, or never hangs up."""
 
@@ -86,7 +94,11 @@ def choose(count: int) -> list[tuple[str, Caller]]:
 
 
 async def play_all(
-    base_url: str, calls: list[tuple[str, Caller]], speed: float, progress: Callable[[int], None]
+    base_url: str,
+    calls: list[tuple[str, Caller]],
+    speed: float,
+    progress: Callable[[int], None],
+    webhooks: Webhooks = Webhooks(),  # noqa: B008 (frozen)
 ) -> list[Played]:
     """Play calls at once, `speed` times faster than real time; `progress` is told of every few frames sent.
 
@@ -95,13 +107,20 @@ async def play_all(
     """
     try:
         async with httpx.AsyncClient(base_url=base_url, timeout=_PATIENCE, trust_env=False) as client:
-            return list(await asyncio.gather(*(_play(client, sid, who, speed, progress) for sid, who in calls)))
+            return list(
+                await asyncio.gather(*(_play(client, webhooks, sid, who, speed, progress) for sid, who in calls))
+            )
     except (httpx.HTTPError, websockets.WebSocketException, OSError, ET.ParseError) as error:
         raise CallFailedError(f"a call could not be played: {error!r}") from error
 
 
 async def _play(
-    client: httpx.AsyncClient, call_sid: str, caller: Caller, speed: float, progress: Callable[[int], None]
+    client: httpx.AsyncClient,
+    webhooks: Webhooks,
+    call_sid: str,
+    caller: Caller,
+    speed: float,
+    progress: Callable[[int], None],
 ) -> Played:
     played = Played(call_sid, caller)
     form = {
@@ -112,7 +131,7 @@ async def _play(
         "Direction": "inbound",
         "ApiVersion": "2010-04-01",
     }
-    answer = await client.post("/webhook/voice", data={**form, "CallStatus": "ringing"})
+    answer = await client.post(webhooks.voice, data={**form, "CallStatus": "ringing"})
     answer.raise_for_status()
     stream = ET.fromstring(answer.text).find("./Connect/Stream")  # noqa: S314 (our own service's answer)
     if stream is not None:
@@ -121,8 +140,9 @@ async def _play(
             await _stream(connection, played, parameters, speed, progress)
         played.outcome = "completed" if connection.close_code == 1000 else "failed"
     seconds = str(round(played.sent * FRAME_SECONDS))
-    done = await client.post("/webhook/status", data={**form, "CallStatus": "completed", "CallDuration": seconds})
-    done.raise_for_status()
+    if webhooks.status is not None:
+        done = await client.post(webhooks.status, data={**form, "CallStatus": "completed", "CallDuration": seconds})
+        done.raise_for_status()
     return played
 
 
