@@ -78,6 +78,35 @@ class TestCallSpan:
         end_all("test")
         assert len(provider.finished()) == 1
 
+    def test_one_span_when_named_while_it_starts(self, provider):
+        """A second handle that learns the name while the span is being started waits for no one and starts no other."""
+        others, started = [], []
+
+        class Naming(spans.SpanStamper):
+            def on_start(self, span, parent_context=None):
+                started.append(span)
+                if not others:
+                    others.append(open_call(origin="b"))
+                    others[0].name(TWILIO)
+
+        provider.add_span_processor(Naming())
+        opened = open_call(TWILIO, origin="a")
+        assert others[0].span_id == opened.span_id != 0
+        assert len(started) == 1
+
+    def test_ended_while_it_starts(self, provider):
+        """A call that ends while its span is being started leaves no span open."""
+
+        class Ending(spans.SpanStamper):
+            def on_start(self, span, parent_context=None):
+                end_all("process_end")
+
+        provider.add_span_processor(Ending())
+        opened = open_call(TWILIO, origin="a")
+        assert opened.ended
+        assert opened.span is None
+        assert provider.finished()[0].attributes["otel_logging.end_reason"] == "process_end"
+
     def test_held_records_carry_the_span(self, provider):
         """When waiting records are delivered, the call's span is known."""
         seen = []

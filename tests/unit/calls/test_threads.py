@@ -244,6 +244,20 @@ class TestPool:
         with Pool(1) as pool, call(TWILIO):
             assert pool.submit(sid).result(10) == TWILIO
 
+    def test_what_a_pool_starts_belongs_to_no_call(self):
+        """While an item is submitted, a pool may start threads of its own: they do not begin with the item's call."""
+        seen = []
+
+        class Pool(ThreadPoolExecutor):
+            def _adjust_thread_count(self):
+                seen.append(sid())
+                super()._adjust_thread_count()
+
+        with Pool(1) as pool, call(TWILIO):
+            assert pool.submit(sid).result(10) == TWILIO
+            assert sid() == TWILIO
+        assert seen == [None]
+
     def test_wrong_use_fails_as_always(self):
         """`submit()` without a function is the standard TypeError."""
         with ThreadPoolExecutor(1) as pool, call(TWILIO), pytest.raises(TypeError):
