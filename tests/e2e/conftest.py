@@ -31,6 +31,7 @@ HOWS = {
         {"OTEL_LOGS_EXPORTER": "local", "OTEL_PYTHON_DISTRO": "no-such", "OTEL_PYTHON_CONFIGURATOR": "no-such"},
     ),
     "auto": ([], {"OTEL_LOGS_EXPORTER": "local", "BOOT_AUTO": "1"}),
+    "run-as-told": ([str(BIN / "otel-logging"), "run", "--"], {}),
     "none": ([], {}),
 }
 
@@ -130,10 +131,23 @@ class Started:
                                     "level": record.get("severityText"),
                                     "logger": scope.get("scope", {}).get("name"),
                                     "attributes": _attributes(record),
+                                    "trace_id": record.get("traceId"),
                                     "resource": about,
                                     "file": path.name,
                                 }
                             )
+        return found
+
+    def spans(self) -> list[dict]:
+        """The spans that were exported to the local store, flat: name, trace_id, attributes."""
+        found = []
+        for path in sorted(self.store.glob("traces/*.jsonl")):
+            for line in path.read_text("utf-8").splitlines():
+                for resource in json.loads(line)["resourceSpans"]:
+                    for scope in resource["scopeSpans"]:
+                        for span in scope["spans"]:
+                            about = {"name": span["name"], "trace_id": span["traceId"]}
+                            found.append({**about, "attributes": _attributes(span)})
         return found
 
     def bodies(self) -> list[str]:
