@@ -98,7 +98,7 @@ async def play_all(
     calls: list[tuple[str, Caller]],
     speed: float,
     progress: Callable[[int], None],
-    webhooks: Webhooks = Webhooks(),  # noqa: B008 (frozen)
+    webhooks: Webhooks = Webhooks(),
 ) -> list[Played]:
     """Play calls at once, `speed` times faster than real time; `progress` is told of every few frames sent.
 
@@ -107,21 +107,23 @@ async def play_all(
     """
     try:
         async with httpx.AsyncClient(base_url=base_url, timeout=_PATIENCE, trust_env=False) as client:
-            return list(
-                await asyncio.gather(*(_play(client, webhooks, sid, who, speed, progress) for sid, who in calls))
-            )
+            line = _Line(client, webhooks, speed, progress)
+            return list(await asyncio.gather(*(_play(line, sid, who) for sid, who in calls)))
     except (httpx.HTTPError, websockets.WebSocketException, OSError, ET.ParseError) as error:
         raise CallFailedError(f"a call could not be played: {error!r}") from error
 
 
-async def _play(
-    client: httpx.AsyncClient,
-    webhooks: Webhooks,
-    call_sid: str,
-    caller: Caller,
-    speed: float,
-    progress: Callable[[int], None],
-) -> Played:
+@dataclass(frozen=True)
+class _Line:
+    """What all calls of one play share."""
+
+    client: httpx.AsyncClient
+    webhooks: Webhooks
+    speed: float
+    progress: Callable[[int], None]
+
+
+async def _play(line: _Line, call_sid: str, caller: Caller) -> Played:
     played = Played(call_sid, caller)
     form = {
         "CallSid": call_sid,
@@ -131,28 +133,24 @@ async def _play(
         "Direction": "inbound",
         "ApiVersion": "2010-04-01",
     }
-    answer = await client.post(webhooks.voice, data={**form, "CallStatus": "ringing"})
+    answer = await line.client.post(line.webhooks.voice, data={**form, "CallStatus": "ringing"})
     answer.raise_for_status()
     stream = ET.fromstring(answer.text).find("./Connect/Stream")  # noqa: S314 (our own service's answer)
     if stream is not None:
         parameters = {item.attrib["name"]: item.attrib["value"] for item in stream.iter("Parameter")}
         async with websockets.connect(stream.attrib["url"], compression=None, proxy=None) as connection:
-            await _stream(connection, played, parameters, speed, progress)
+            await _stream(line, connection, played, parameters)
         played.outcome = "completed" if connection.close_code == 1000 else "failed"
     seconds = str(round(played.sent * FRAME_SECONDS))
-    if webhooks.status is not None:
-        done = await client.post(webhooks.status, data={**form, "CallStatus": "completed", "CallDuration": seconds})
+    if line.webhooks.status is not None:
+        done = await line.client.post(
+            line.webhooks.status, data={**form, "CallStatus": "completed", "CallDuration": seconds}
+        )
         done.raise_for_status()
     return played
 
 
-async def _stream(
-    connection: ClientConnection,
-    played: Played,
-    parameters: dict[str, str],
-    speed: float,
-    progress: Callable[[int], None],
-) -> None:
+async def _stream(line: _Line, connection: ClientConnection, played: Played, parameters: dict[str, str]) -> None:
     stream_sid = "MZ" + secrets.token_hex(16)
     start = {
         "accountSid": ACCOUNT,
@@ -166,12 +164,12 @@ async def _stream(
     try:
         await connection.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
         await _say(connection, stream_sid, 1, {"event": "start", "start": start})
-        await _send_audio(connection, played, stream_sid, speed, progress)
+        await _send_audio(line, connection, played, stream_sid)
         stop = {"accountSid": ACCOUNT, "callSid": played.call_sid}
         await _say(connection, stream_sid, played.sent + 2, {"event": "stop", "stop": stop})
     except websockets.ConnectionClosed:
         pass  # the service hung up on us: the close code says how
-    progress(played.caller.frames - played.sent)
+    line.progress(played.caller.frames - played.sent // 10 * 10)
     # The service hangs up when it has done its work.
     done, _ = await asyncio.wait({listener}, timeout=_PATIENCE)
     if not done:
@@ -179,9 +177,7 @@ async def _stream(
     listener.result()
 
 
-async def _send_audio(
-    connection: ClientConnection, played: Played, stream_sid: str, speed: float, progress: Callable[[int], None]
-) -> None:
+async def _send_audio(line: _Line, connection: ClientConnection, played: Played, stream_sid: str) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     for frame in _frames(played.caller):
@@ -194,9 +190,9 @@ async def _send_audio(
         await _say(connection, stream_sid, played.sent + 2, {"event": "media", "media": media})
         played.sent += 1
         if played.sent % 10 == 0:
-            progress(10)
+            line.progress(10)
         # Paced by the clock, not by sleeps of 20 ms, so that lateness does not add up.
-        await asyncio.sleep(max(began + played.sent * FRAME_SECONDS / speed - loop.time(), 0))
+        await asyncio.sleep(max(began + played.sent * FRAME_SECONDS / line.speed - loop.time(), 0))
 
 
 def _frames(caller: Caller) -> list[bytes]:

@@ -43,7 +43,7 @@ async def _conversation(close_code):
     sid = caller.new_call_sid()
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://x")
     async with websockets.serve(serve, "127.0.0.1", port), client:
-        played = await caller._play(client, caller.Webhooks(), sid, who, 1000.0, lambda _frames: None)
+        played = await caller._play(caller._Line(client, caller.Webhooks(), 1000.0, lambda _frames: None), sid, who)
     return sid, got, played
 
 
