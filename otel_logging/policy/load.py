@@ -5,6 +5,7 @@ Reading happens at start-up and on reload, never on the hot path. What a policy 
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -109,7 +110,12 @@ def _read_bundled(name: str) -> str:
 
 
 def _decode(label: str, text: str) -> list[Any]:
-    """The documents of a YAML file (JSON is YAML, so one reader does; and a file's name proves nothing)."""
+    """The documents of a file, by what is in it: a name proves nothing."""
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            return [json.loads(text, object_pairs_hook=_unique)]
+        except (ValueError, RecursionError):
+            pass  # YAML has braces too, and says better where it went wrong
     import yaml
 
     try:
@@ -121,6 +127,13 @@ def _decode(label: str, text: str) -> list[Any]:
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         short = " ".join(str(error).split())[:200]
         raise Wrong(f"{label}: is not valid YAML or JSON: {short}; nothing of it is in force") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
 
 
 def _loader() -> Any:

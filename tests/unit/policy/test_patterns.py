@@ -1,0 +1,81 @@
+"""RE2 as policies use it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_logging.policy import patterns
+from otel_logging.policy.patterns import BadPattern, PatternSet, check, translate
+
+
+class TestCheck:
+    @pytest.mark.parametrize("pattern", ["([bad", "a(?=b)", r"(a)\1", "*", "a{2000}", "\ud800"])
+    def test_what_is_not_re2_is_refused(self, pattern):
+        """A pattern that RE2 does not know raises BadPattern with a reason."""
+        with pytest.raises(BadPattern, match=r"\w"):
+            check(pattern)
+
+    def test_nothing_is_printed(self, capfd):
+        """A bad pattern is told by its exception alone; RE2's own lines on stderr stay off."""
+        with pytest.raises(BadPattern):
+            check("([bad")
+        assert PatternSet(["a"]).search("b") == ()
+        assert capfd.readouterr() == ("", "")
+
+
+class TestTranslate:
+    @pytest.mark.parametrize(
+        ("kind", "hits", "misses"),
+        [
+            ("exact", ["a.b"], ["a.b\n", " a.b", "axb", "A.B"]),
+            ("starts_with", ["a.b", "a.bc"], ["xa.b", "axb"]),
+            ("ends_with", ["a.b", "xa.b"], ["a.bc", "a.b\n"]),
+            ("contains", ["a.b", "xa.by", "x\na.b"], ["axb", ""]),
+            ("regex", ["a.b", "axb", "xaxby"], ["a\nb"]),
+        ],
+    )
+    def test_each_kind_finds_what_it_says(self, kind, hits, misses):
+        """Literals are literal, anchors hold at the text's ends, and a regex may match anywhere."""
+        found = PatternSet([translate(kind, "a.b", case_insensitive=False)])
+        assert [text for text in hits + misses if found.search(text)] == hits
+
+    @pytest.mark.parametrize("kind", ["exact", "starts_with", "ends_with", "contains", "regex"])
+    @pytest.mark.parametrize(("wanted", "text"), [("Error", "eRRoR"), ("שלום", "שלום"), ("ÄRGER", "ärger")])
+    def test_case_may_be_ignored(self, kind, wanted, text):
+        """Ignoring case works for every kind and beyond ASCII."""
+        assert PatternSet([translate(kind, wanted, case_insensitive=True)]).search(text)
+
+    def test_case_is_ignored_in_every_alternative(self):
+        """The flag covers a whole alternation, and a pattern that quotes to its end."""
+        assert PatternSet([translate("regex", "ab|cd", case_insensitive=True)]).search("CD")
+        assert PatternSet([translate("regex", r"\Qa.b", case_insensitive=True)]).search("A.B")
+
+
+class TestPatternSet:
+    @given(
+        st.lists(st.sampled_from(["a", "b+", "^c", "d$", "(?i)E", r"\d", "a.c", "x|y", "ש", "."]), min_size=1),
+        st.text(),
+    )
+    def test_a_set_finds_what_each_pattern_finds_alone(self, chosen, text):
+        """One scan for all gives the same answer as a scan for each."""
+        together = sorted(PatternSet(chosen).search(text))
+        alone = [number for number, pattern in enumerate(chosen) if PatternSet([pattern]).search(text)]
+        assert together == alone
+
+    def test_too_much_for_one_automaton_is_still_right(self, monkeypatch):
+        """Where the common automaton does not fit, patterns are searched for one by one."""
+        big = ["a{500}b{500}", "c{500}d{500}", "e"]
+        monkeypatch.setattr(patterns, "_SET_MEMORY", 150_000)
+        found = PatternSet(big)
+        assert found._match is None
+        assert list(found.search("xxexx")) == [2]
+
+    def test_a_lone_surrogate_does_no_harm(self):
+        """Text that UTF-8 cannot carry is searched all the same."""
+        assert list(PatternSet(["abc"]).search("\ud800 abc")) == [0]
+
+    def test_hostile_text_is_matched_in_linear_time(self):
+        """A pattern that makes backtracking engines explode is answered at once."""
+        assert PatternSet(["(a+)+$"]).search("a" * 100_000 + "!") == ()
