@@ -35,10 +35,22 @@ def _unknown(plugin: str, options: dict[str, Any], valid: str) -> None:
 
 def _local_settings(store: Any, service: Any) -> settings.Settings:
     """The settings under which the local store is asked for: there is always a folder then."""
-    read = settings.read({"logs_exporter": "local", "store": store, "service_name": service})
-    for problem in read.problems:
-        trouble.report("settings", problem)
-    return read
+    return settings.read({"logs_exporter": "local", "store": store, "service_name": service})
+
+
+class _Complaints:
+    """What was wrong in the settings, said when the plug-in is first used.
+
+    A distro builds every exporter that a variable names, also where `configure()` exports through a provider of ours
+    and has said it all.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self._problems = list(problems)
+
+    def say(self) -> None:
+        while self._problems:
+            trouble.report("settings", self._problems.pop(0))
 
 
 class LocalLogExporter(LogRecordExporter):
@@ -53,11 +65,13 @@ class LocalLogExporter(LogRecordExporter):
     def __init__(self, store: str | None = None, service: str | None = None, **unknown: Any) -> None:
         _unknown("local", unknown, "store, service")
         read = _local_settings(store, service)
+        self._complaints = _Complaints(read.problems)
         # OTEL_LOGGING=off is the kill switch: then nothing is written.
         self._writer = local.LocalLogExporter(read.store, read.service_name) if read.enabled and read.store else None
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Write a batch; see `otel_logging.export.local`."""
+        self._complaints.say()
         return LogRecordExportResult.SUCCESS if self._writer is None else self._writer.export(batch)
 
     def shutdown(self) -> None:
@@ -125,8 +139,7 @@ class OtelLoggingExporter(LogRecordExporter):
     ) -> None:
         _unknown("otel_logging", unknown, "to, policies, protocol, endpoint, store, service")
         read = settings.read({"policies": policies, "otlp_protocol": protocol})
-        for problem in read.problems:
-            trouble.report("settings", problem)
+        self._complaints = _Complaints(read.problems)
         if to is not None and to not in _TARGETS:
             trouble.report("plugin", f"exporter otel_logging: to={to!r} is not valid; valid: {', '.join(_TARGETS)}")
             to = None
@@ -145,6 +158,7 @@ class OtelLoggingExporter(LogRecordExporter):
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Filter a batch and forward the rest. FAILURE if a record that was to be kept did not arrive. Never raises."""
         try:
+            self._complaints.say()
             return self._filtered(batch)
         except Exception as error:
             trouble.report("plugin", f"exporter otel_logging failed on a batch ({type(error).__name__}: {error})")
@@ -170,7 +184,8 @@ class OtelLoggingExporter(LogRecordExporter):
                 ledger.dropped(verdict.reason)
         lost = self._forward(kept) if kept else {}
         for reason, count in lost.items():
-            trouble.count(f"plugin:{reason}")
+            for _ in range(count):
+                trouble.count(f"plugin:{reason}")
             charged = min(count, ours)  # whose they were is not told; the books balance either way
             if charged:
                 ledger.dropped(reason, charged)

@@ -77,7 +77,7 @@ def endpoint_of(signal: str, protocol: str, endpoint: str | None = None) -> str:
             url = f"{url.removesuffix('/')}/v1/{signal}"
     try:
         parts = urlsplit(url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return _USER.sub("//", urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")))
     except ValueError:
         return "(not a URL)"
 
@@ -152,6 +152,15 @@ _KNOWN: Final = (
     ("UNAVAILABLE", "unreachable", "does not answer (unavailable)", "start the Collector"),
     ("timed out", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
     ("DEADLINE_EXCEEDED", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
+    ("Too Many Requests", "busy", "asks us to send less (429)", "raise its limits, or log less"),
+    ("Service Unavailable", "busy", "is overloaded or restarting (503)", "see the Collector's own log"),
+    # Where its first pause would be too long already, upstream gives no reason.
+    (
+        "due to timeout",
+        "unreachable",
+        "does not answer, or is too busy",
+        "check that the Collector is up and reachable",
+    ),
     ("exceeds max_request_size", "too_large", "was not asked: the batch is too large", "log less in one record"),
     ("code: 401", "refused", "refuses us (401 Unauthorized)", "check OTEL_EXPORTER_OTLP_HEADERS"),
     ("code: 403", "refused", "refuses us (403 Forbidden)", "check OTEL_EXPORTER_OTLP_HEADERS"),

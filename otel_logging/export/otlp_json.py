@@ -115,8 +115,7 @@ def _log_fields(readable: ReadableLogRecord) -> dict[str, Any]:
         encoded["severityNumber"] = int(severity)
     if record.severity_text:
         encoded["severityText"] = _text(record.severity_text)
-    if record.body is not None:
-        encoded["body"] = any_value(record.body)
+    encoded["body"] = any_value(record.body)
     if record.attributes:
         encoded["attributes"] = attributes(record.attributes)
     if readable.dropped_attributes:
