@@ -14,8 +14,8 @@ from otel_logging import trouble
 from otel_logging.bridge import scope as slot
 from otel_logging.calls import request as requests
 from otel_logging.calls import twilio
+from otel_logging.calls.activation import restore
 from otel_logging.calls.call import open_call
-from otel_logging.calls.handle import restore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -54,11 +54,21 @@ class CallMiddleware:
 
 async def follow(app: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Call `app` once, with the call in force that the scope, the body or the messages name."""
-    followed = _begin(scope, receive)
-    if followed is None:
+    if scope.get("type") not in {"http", "websocket"} or requests.MARK in scope:
         await app(scope, receive, send)
         return
-    scope[requests.MARK] = True
+    followed = _begin(scope, receive)
+    scope[requests.MARK] = True  # also where nothing was found, or the framework's wrapper would look again
+    try:
+        if followed is None:
+            await app(scope, receive, send)
+        else:
+            await _within(followed, app, scope, send)
+    finally:
+        scope.pop(requests.MARK, None)
+
+
+async def _within(followed: _Http | _Stream, app: App, scope: Scope, send: Send) -> None:
     token = slot.current.set(followed.call)
     error: BaseException | None = None
     try:
@@ -68,15 +78,11 @@ async def follow(app: App, scope: Scope, receive: Receive, send: Send) -> None:
         raise
     finally:
         restore(token, followed.call)
-        scope.pop(requests.MARK, None)
         followed.finish(error)
         error = None  # no cycle between the exception and this frame
 
 
 def _begin(scope: Scope, receive: Receive) -> _Http | _Stream | None:
-    kind = scope.get("type")
-    if kind not in {"http", "websocket"} or requests.MARK in scope:
-        return None
     try:
         found: dict[bytes, str] = {}
         for name, value in scope["headers"]:
@@ -84,7 +90,7 @@ def _begin(scope: Scope, receive: Receive) -> _Http | _Stream | None:
                 found[name] = f"{found[name]},{value.decode('latin-1')}" if name in found else value.decode("latin-1")
         path, query = scope["path"], scope["query_string"].decode("latin-1") if scope.get("query_string") else ""
         carried, header = found.get(b"baggage"), found.get(b"x-call-sid")
-        if kind == "websocket":
+        if scope["type"] == "websocket":
             call = open_call(origin=WEBSOCKET)
             named = any(call.name(*one) for one in requests.candidates(path, query, carried, header))
             is_twilio = b"x-twilio-signature" in found or found.get(b"user-agent", "").startswith("Twilio")

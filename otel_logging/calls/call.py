@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from otel_logging import trouble
 from otel_logging.bridge import scope
 from otel_logging.calls import registry, spans, waiting
-from otel_logging.calls.handle import Activation, Call, restore
+from otel_logging.calls.activation import Activation, restore
+from otel_logging.calls.handle import Call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

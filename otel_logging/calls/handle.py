@@ -12,14 +12,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from otel_logging import ids, trouble
-from otel_logging.bridge import scope
 from otel_logging.calls import registry, spans, state
+from otel_logging.calls.activation import Activation
 from otel_logging.calls.waiting import WaitingRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextvars import Token
-    from types import TracebackType
 
     from opentelemetry.trace import Span, SpanContext
 
@@ -308,48 +306,6 @@ class Call:
     def __repr__(self) -> str:
         about = self.call_sid or "unnamed"
         return f"<Call {about} {self.origin}{f' ended: {self.end_reason}' if self.ended else ''}>"
-
-
-class Activation:
-    """Makes a call the one in force within a block, and restores what was before. May be entered again and again."""
-
-    __slots__ = ("_call", "_tokens")
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._tokens: list[Token[CallScope | None]] = []
-
-    def __enter__(self) -> Call:
-        self._tokens.append(scope.current.set(self._call))
-        return self._call
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._tokens:
-            restore(self._tokens.pop(), self._call)
-
-    async def __aenter__(self) -> Call:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
-
-
-def restore(token: Token[CallScope | None], call: Call) -> bool:
-    """Put back what was in force before `call`; False if the block ended in another context than it began.
-
-    An async generator that is closed by the event loop does that: there, nothing of ours is to be undone.
-    """
-    try:
-        scope.current.reset(token)
-    except (ValueError, RuntimeError):
-        if scope.current.get() is call:
-            scope.current.set(None if token.old_value is token.MISSING else token.old_value)
-        return False
-    return True
 
 
 def _rejection(call_sid: object, source: str) -> str:

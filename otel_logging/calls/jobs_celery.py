@@ -15,7 +15,8 @@ from otel_logging.calls.patching import Patches
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from otel_logging.calls.handle import Activation, Call
+    from otel_logging.calls.activation import Activation
+    from otel_logging.calls.handle import Call
 
 _patches = Patches("celery")
 _UID: Final = "otel_logging"

@@ -13,7 +13,7 @@ from otel_logging import trouble
 from otel_logging.bridge import scope as slot
 from otel_logging.calls import request as requests
 from otel_logging.calls import twilio
-from otel_logging.calls.handle import restore
+from otel_logging.calls.activation import restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,15 +47,23 @@ class CallMiddleware:
 
 def follow(app: App, environ: Environ, start_response: Any) -> Iterable[bytes]:
     """Call `app` once, with the call in force that the headers, the URL or the form name."""
-    request = _begin(environ)
-    if request is None:
+    outer = environ.get("asgi.scope")
+    if requests.MARK in environ or (outer is not None and requests.MARK in outer):
         return app(environ, start_response)
+    request = _begin(environ)
+    environ[requests.MARK] = True  # also where nothing was found, or the framework's wrapper would look again
+    try:
+        return app(environ, start_response) if request is None else _within(request, app, environ, start_response)
+    finally:
+        environ.pop(requests.MARK, None)
+
+
+def _within(request: Request, app: App, environ: Environ, start_response: Any) -> Iterable[bytes]:
     token = slot.current.set(request.call)
     try:
         response = app(environ, start_response)
     except BaseException as error:
         restore(token, request.call)
-        _forget(environ)
         request.finish(error)
         raise
     inner = slot.current.get()
@@ -63,18 +71,14 @@ def follow(app: App, environ: Environ, start_response: Any) -> Iterable[bytes]:
     file_wrapper = environ.get("wsgi.file_wrapper")
     if isinstance(response, (list, tuple)) or (isinstance(file_wrapper, type) and isinstance(response, file_wrapper)):
         # All is produced: the application's code is done, and the server may look at what it got.
-        _forget(environ)
         request.finish()
         return response
     kind = _SizedResponse if hasattr(response, "__len__") else _Response
-    return kind(response, request, environ, inner)
+    return kind(response, request, inner)
 
 
 def _begin(environ: Environ) -> Request | None:
     try:
-        outer = environ.get("asgi.scope")
-        if requests.MARK in environ or (outer is not None and requests.MARK in outer):
-            return None
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         query = environ.get("QUERY_STRING", "")
         carried, header = environ.get("HTTP_BAGGAGE"), environ.get("HTTP_X_CALL_SID")
@@ -86,15 +90,10 @@ def _begin(environ: Environ) -> Request | None:
             return None
         if begun.reading and "wsgi.input" in environ:
             environ["wsgi.input"] = _Input(environ["wsgi.input"], begun)
-        environ[requests.MARK] = True
         return begun
     except Exception as error:
         trouble.report("carrier_failed", f"a request could not be looked at ({error!r}); it is served without its call")
         return None
-
-
-def _forget(environ: Environ) -> None:
-    environ.pop(requests.MARK, None)
 
 
 class _Input:
@@ -139,10 +138,9 @@ class _Input:
 class _Response:
     """A response produced piece by piece, each piece within the call; `close()` ends the request."""
 
-    def __init__(self, response: Any, request: Request, environ: Environ, inner: CallScope | None) -> None:
+    def __init__(self, response: Any, request: Request, inner: CallScope | None) -> None:
         self._response = response
         self._request = request
-        self._environ = environ
         self._inner = inner  # the call in force where the application's code was left: often ours, not always
         self._pieces: Iterator[bytes] | None = None
         self._error: BaseException | None = None
@@ -163,7 +161,6 @@ class _Response:
             if close is not None:
                 self._within(close)
         finally:
-            _forget(self._environ)
             self._request.finish(self._error)
             self._error = None
 
