@@ -20,7 +20,9 @@ from otel_logging.policy.view import LogView
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("OTEL_LOGGING_POLICY_CONFORMANCE") or REPOSITORY.parent / "shared" / "policy-conformance")
-SEVERITIES = [f"{name}{step}" for name in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL") for step in ("", 2, 3, 4)]
+SEVERITIES = [
+    f"{name}{step}" for name in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL") for step in ("", 2, 3, 4)
+]
 
 
 def transforms(case):
@@ -121,7 +123,11 @@ def known_part(error):
 def stats_of(policies):
     """Per policy: hits, misses, errors."""
     return {
-        one["policy_id"]: (one.get("hits", 0), one.get("misses", 0), [known_part(error) for error in one.get("errors", [])])
+        one["policy_id"]: (
+            one.get("hits", 0),
+            one.get("misses", 0),
+            [known_part(error) for error in one.get("errors", [])],
+        )
         for one in policies
     }
 
