@@ -7,6 +7,7 @@ application goes on with the rest. No behaviour of its own belongs here, only th
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import os
 import threading
@@ -302,7 +303,8 @@ def _announce(settings: Settings, pipeline: Pipeline) -> None:
     lines = [(logging.INFO, f"LOGGING CONFIGURED: level={settings.level_name}, json={int(settings.log_json)}")]
     lines += [(logging.WARNING, problem) for problem in settings.problems]
     if os.environ.get(_BOOTED):
-        pipeline.before_first_line = lambda: _say(lines)
+        # In a context of its own: the first line may be a call's, these never are.
+        pipeline.before_first_line = lambda: contextvars.Context().run(_say, lines)
     else:
         os.environ[_BOOTED] = "1"
         _say(lines)

@@ -157,6 +157,15 @@ class TestNamedAtOnce:
         assert trouble.counts() == {"call_id_rejected": 1}
         assert len(capsys.readouterr().err.splitlines()) == 1
 
+    def test_a_refused_id_is_counted_once(self):
+        """Where a server and a framework both put the middleware around, a request is looked at once."""
+
+        async def app(scope, receive, send):
+            pass
+
+        serve(CallMiddleware(app), http(query=b"call_sid=a%20b", method="GET"))
+        assert trouble.counts() == {"call_id_rejected": 1}
+
     def test_a_request_that_names_nothing_has_no_call(self, notes):
         """A health check costs nothing: no call, and the application gets the very receive it would have got."""
         seen = []

@@ -83,15 +83,17 @@ class TestNamedAtOnce:
         assert slot.current.get() is None
 
     def test_a_request_that_names_nothing_has_no_call(self):
-        """No call, and the environ is untouched."""
+        """No call, and nothing but our mark is in the environ."""
         seen = []
 
         def app(environ, start_response):
             seen.append((sid(), dict(environ)))
             return []
 
-        serve(app, get("/healthz"))
-        assert seen == [(None, get("/healthz"))]
+        environ = get("/healthz")
+        serve(app, environ)
+        assert seen == [(None, {**get("/healthz"), wsgi.requests.MARK: True})]
+        assert environ == get("/healthz")
 
     @pytest.mark.parametrize("bad", ["x" * 10_240, "a%0Ab"])
     def test_an_id_that_is_none_is_refused_and_counted(self, bad):
