@@ -114,7 +114,12 @@ def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
         if judged:
             thread.passed = None
         pipeline.handle(record, judged=judged)
-    _call_next(self, record)
+    try:
+        _call_next(self, record)
+    except TypeError:
+        if isinstance(record.levelno, (int, float)):
+            raise
+        # The library compares levels. A record made by hand whose level is no number fits no handler; we have it.
 
 
 def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

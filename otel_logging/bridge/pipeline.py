@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from otel_logging.policy.engine import PolicySet, Verdict
 
 VERDICT: Final = "_otel_logging_verdict"
-"""Set on an OTel LogRecord whose verdict has been taken, so that no later stage takes it again."""
+"""Set on an OTel LogRecord, to the verdict that has been taken, so that no later stage takes it again."""
 
 MAX_DEPTH: Final = 4
 """Nested log calls of one thread: an object that logs itself while it is rendered would go on for ever, by powers."""
@@ -201,7 +201,7 @@ class Pipeline:
         body = translate.body_of(record)
         extras, event_name = translate.named_extras(record, call.attributes if call is not None else None)
         log_record = translate.enriched(record, body, extras, event_name=event_name)
-        setattr(log_record, VERDICT, True)
+        setattr(log_record, VERDICT, KEPT)
         translate.join_call(log_record, call)
         return log_record
 
@@ -230,7 +230,7 @@ class Pipeline:
         try:
             translate.join_call(log_record, call)
             if isinstance(log_record.attributes, dict):
-                for key, value in call.attributes.items():
+                for key, value in translate.named(call.attributes).items():
                     log_record.attributes.setdefault(key, value)
         except Exception as error:
             trouble.report("internal_error", f"a record could not be given its call: {safe_str(error)}")

@@ -73,12 +73,14 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
 
     def __init__(self, processor: LogRecordProcessor, policies: PolicySet | Sequence[str] | str | None = None) -> None:
         self._processor = processor
+        # Ours counts what it exports; anyone else's is the last we see of a record.
+        self._counts_exports = hasattr(processor, "held")
         self.policies = read_policies(policies)
 
     def decide(
         self, record: LogRecord, scope: InstrumentationScope | None, resource: Mapping[str, Any] | None
     ) -> Verdict | None:
-        """The verdict on a record, or None where it has been taken already. Fails open."""
+        """The verdict on a record, or None where an override or an earlier stage has decided. Fails open."""
         if getattr(record, VERDICT, None) is not None:
             return None
         attributes = record.attributes or {}
@@ -93,15 +95,23 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Forward what the policies keep; count the rest as dropped."""
-        resource = log_record.resource.attributes if log_record.resource is not None else None
-        verdict = self.decide(log_record.log_record, log_record.instrumentation_scope, resource)
-        if verdict is not None:
+        record = log_record.log_record
+        taken = getattr(record, VERDICT, None)
+        if taken is None:
+            resource = log_record.resource.attributes if log_record.resource is not None else None
+            verdict = self.decide(record, log_record.instrumentation_scope, resource) or KEPT
+            # A second destination has a processor of its own: it must not charge and count the record again.
+            setattr(record, VERDICT, verdict)
             ledger.created()
             if not verdict.keep:
                 ledger.dropped(verdict.reason)
                 return
+        elif not taken.keep:
+            return
         try:
             self._processor.on_emit(log_record)
+            if taken is None and not self._counts_exports:
+                ledger.exported()
         except Exception as error:
             # As the SDK demands of processors: nothing may reach the application from here.
             ledger.dropped("internal_error")

@@ -205,13 +205,18 @@ def named_extras(record: logging.LogRecord, bound: Mapping[str, Any] | None) -> 
     A record's own extra wins over a bound attribute. A name that Datadog would let overwrite the record (`status`,
     `service`, …) is kept as `extra.<name>`.
     """
-    named: dict[str, Any] = {}
-    for source in (bound, extras_of(record)):
-        if source:
-            for key, value in list(source.items()):
-                name = clean_key(key)
-                named[f"extra.{name}" if name in RESERVED_BY_BACKENDS else name] = clean_value(value)
-    return named, _take_event_name(named)
+    found = named(bound) if bound else {}
+    found.update(named(extras_of(record)))
+    return found, _take_event_name(found)
+
+
+def named(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` cleaned, under names that back ends leave alone."""
+    found: dict[str, Any] = {}
+    for key, value in list(values.items()):
+        name = clean_key(key)
+        found[f"extra.{name}" if name in RESERVED_BY_BACKENDS else name] = clean_value(value)
+    return found
 
 
 def join_call(log_record: LogRecord, call: CallScope | None) -> None:

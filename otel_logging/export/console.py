@@ -78,7 +78,9 @@ class Console:
     ) -> bool:
         """Format the record and write it through, if the mode lets it pass; tells whether it did. Never raises."""
         try:
-            if record.levelno < self._floor:
+            # A record made by hand may have a level that is no number: shown rather than hidden.
+            level = record.levelno if isinstance(record.levelno, (int, float)) else logging.CRITICAL
+            if level < self._floor:
                 return False
             if self._json:
                 line = json_line(
