@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import json
 import secrets
 import xml.etree.ElementTree as ET
@@ -105,6 +106,8 @@ async def play_all(
     Raises:
         CallFailedError: if the service cannot be reached or does not answer in time.
     """
+    for _, who in calls:
+        _frames(who)  # made before anybody rings: Python is slow at it, and a caller who waits is no real caller
     try:
         async with httpx.AsyncClient(base_url=base_url, timeout=_PATIENCE, trust_env=False) as client:
             line = _Line(client, webhooks, speed, progress)
@@ -195,6 +198,7 @@ async def _send_audio(line: _Line, connection: ClientConnection, played: Played,
         await asyncio.sleep(max(began + played.sent * FRAME_SECONDS / line.speed - loop.time(), 0))
 
 
+@functools.cache
 def _frames(caller: Caller) -> list[bytes]:
     frames: list[bytes] = []
     for number, (what, count) in enumerate(caller.plan):

@@ -160,6 +160,7 @@ def _show(result: dict[str, Any], played: Sequence[Played], store: Path, keep: P
         from rich.table import Table
 
         table = Table(*header, box=box.SIMPLE_HEAD, title="Console lines a call")
+        table.columns[0].no_wrap = True
         for column in table.columns[2:4]:
             column.justify = "right"
         for row in rows:
