@@ -28,12 +28,12 @@ def trace_id_for(call_sid: str) -> int:
         number = int(call_sid.removeprefix("CA"), 16)
         if number:
             return number
-    return int.from_bytes(hashlib.sha256(call_sid.encode()).digest()[:16], "big") or 1
+    return int.from_bytes(hashlib.sha256(call_sid.encode("utf-8", "backslashreplace")).digest()[:16], "big") or 1
 
 
 def span_id_for(call_sid: str, salt: str = "") -> int:
     """A span id (8 bytes, never 0) that follows from a call id."""
-    return int.from_bytes(hashlib.sha256(f"{salt}\0{call_sid}".encode()).digest()[16:24], "big") or 1
+    return int.from_bytes(hashlib.sha256(f"{salt}\0{call_sid}".encode("utf-8", "backslashreplace")).digest()[16:24], "big") or 1
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -321,6 +320,8 @@ def _fill_in(values: dict[str, Any], env: Mapping[str, str], problems: list[str]
 
 def _temporary_folder() -> Path:
     try:
+        import tempfile
+
         return Path(tempfile.gettempdir())
     except OSError:  # a read-only container has none that can be written; the store will say so when it is used
         return Path(os.sep, "tmp")

@@ -13,7 +13,9 @@ from typing import Final
 _INTERVAL: Final = 60.0  # seconds between two lines of one kind
 _MAX_KINDS: Final = 256  # kinds are ours, not the outside's; the bound is for mistakes
 
-_lock = threading.Lock()  # guards the two tables; writing to stderr happens outside it
+# Guards the two tables; writing to stderr happens outside it. Re-entrant, for a signal handler that reports trouble
+# while this very thread holds it.
+_lock = threading.RLock()
 _counts: dict[str, int] = {}
 _quiet: dict[str, tuple[float, int]] = {}  # kind -> (time of its last line, count at that line)
 
@@ -53,6 +55,6 @@ def counts() -> dict[str, int]:
 def reset() -> None:
     """Forget everything: for tests and for forked children."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _counts.clear()
     _quiet.clear()

@@ -42,7 +42,7 @@ class Ledger:
     """Counts of records. All methods may be called from any thread, and none raises."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards _cells and _gauges, never held while counting
+        self._lock = threading.RLock()  # guards _cells and _gauges, never held while counting; signal handlers read
         self._cells: list[tuple[threading.Thread, _Cell]] = []
         self._settled = _Cell()  # what finished threads had counted
         self._gauges: dict[str, Callable[[], int]] = {}
@@ -114,7 +114,7 @@ class Ledger:
 
     def reset(self) -> None:
         """Start again from zero: for tests, and for a forked child, whose parent's records are not its own."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._cells = []
         self._settled = _Cell()
         self._local = _Local()

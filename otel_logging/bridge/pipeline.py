@@ -192,9 +192,14 @@ class Pipeline:
             thread.inside = False
 
     def _wait_for_name(self, name: str, log_record: LogRecord, call: CallScope | None) -> bool:
-        if call is None or not call.waiting or "call_sid" in (log_record.attributes or {}):
+        """Whether the record waits for its call to be named. What need not wait any more takes the name at once."""
+        if call is None or "call_sid" in (log_record.attributes or {}):
             return False
-        return call.hold(lambda named: self._deliver(name, log_record, named), _size(log_record))
+        if call.waiting and call.hold(lambda named: self._deliver(name, log_record, named), _size(log_record)):
+            return True
+        if call.call_sid is not None:  # named by another thread while this record was being translated
+            translate.join_call(log_record, call)
+        return False
 
     def translate(self, record: logging.LogRecord, call: CallScope | None) -> LogRecord:
         """The enriched OTel record of a stdlib record, with its call and trace."""
