@@ -33,7 +33,8 @@ def trace_id_for(call_sid: str) -> int:
 
 def span_id_for(call_sid: str, salt: str = "") -> int:
     """A span id (8 bytes, never 0) that follows from a call id."""
-    return int.from_bytes(hashlib.sha256(f"{salt}\0{call_sid}".encode("utf-8", "backslashreplace")).digest()[16:24], "big") or 1
+    digest = hashlib.sha256(f"{salt}\0{call_sid}".encode("utf-8", "backslashreplace")).digest()
+    return int.from_bytes(digest[16:24], "big") or 1
 
 
 @dataclass(frozen=True)
