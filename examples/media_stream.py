@@ -25,7 +25,9 @@ async def incoming_call(request: Request):
     form = await request.form()
     logger.info(f"📞 incoming call from {form.get('From')}")
     stream = f"ws://{request.url.netloc}/media-stream"
-    return HTMLResponse(f'<Response><Connect><Stream url="{stream}"/></Connect></Response>', media_type="application/xml")
+    return HTMLResponse(
+        f'<Response><Connect><Stream url="{stream}"/></Connect></Response>', media_type="application/xml"
+    )
 
 
 @app.websocket("/media-stream")

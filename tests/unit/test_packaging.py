@@ -171,10 +171,7 @@ def test_every_test_states_its_promise():
 
 
 def test_no_test_is_skipped_or_expected_to_fail():
-    """Tests run or do not exist: no marks that skip, no expected failures."""
-    mark = re.compile(r"@pytest\.mark\.(?:skip|xfail)\b|pytest\.(?:skip|xfail)\(")
-    assert not [
-        str(path.relative_to(ROOT))
-        for path in TESTS
-        if mark.search(path.read_text(encoding="utf-8")) and path != Path(__file__)
-    ]
+    """No test is switched off or expected to fail; one that asks whether the machine can run it is `.ci/run`'s to judge."""
+    mark = re.compile(r"@pytest\.mark\.(?:skip|xfail)\b|pytest\.xfail\(|^pytest\.skip\(", re.MULTILINE)
+    here = Path(__file__)
+    assert not [str(path) for path in TESTS if path != here and mark.search(path.read_text(encoding="utf-8"))]
