@@ -25,22 +25,28 @@ QUIET: Final = (
 )  # fmt: skip
 """Libraries whose records below WARNING are left out unless LOG_LEVEL is DEBUG."""
 
+_CONSOLE_DESCRIPTORS: Final = frozenset({1, 2})
+# How containers are made to log to their console with a FileHandler.
+_CONSOLE_FILES: Final = frozenset(
+    {"/dev/stdout", "/dev/stderr"}
+    | {f"{folder}/{fd}" for folder in ("/dev/fd", "/proc/self/fd", "/proc/1/fd") for fd in (1, 2)}
+)
 _settings: Settings | None = None
 _patched = False
 _original_set_level = logging.Logger.setLevel
 _original_handle = logging.Handler.handle
 _original_configure = logging.config.DictConfigurator.configure
-_original_file_defaults = logging.config.fileConfig.__defaults__
-_before: dict[str, int] = {}  # levels as we found them
+_file_config: Any = logging.config.fileConfig  # the function whose defaults we changed
+_original_file_defaults = _file_config.__defaults__
+_before: dict[str, tuple[int, int]] = {}  # by logger: its level as we found it, and as we set it
+_disabled: tuple[int, int] | None = None  # the same of `logging.disable`
 
 
 def install(settings: Settings) -> None:
     """Put LOG_LEVEL in force and patch what would undo it. A second call only exchanges the settings."""
-    global _settings, _patched
+    global _settings, _patched, _disabled
     _settings = settings
     root = logging.getLogger()
-    _before.setdefault("", root.level)
-    _before.setdefault("disable", logging.root.manager.disable)
     if not _patched:
         _patched = True
         _remember_originals()
@@ -48,25 +54,33 @@ def install(settings: Settings) -> None:
         logging.Handler.handle = _handle  # type: ignore[method-assign]
         logging.config.DictConfigurator.configure = _configure  # type: ignore[method-assign]
         # (defaults, disable_existing_loggers, encoding): a change of the default reaches early importers too.
-        logging.config.fileConfig.__defaults__ = (None, False, *(_original_file_defaults or ())[2:])
-    _original_set_level(root, settings.log_level)
+        if _original_file_defaults is not None:  # None: somebody's wrapper, which is left alone
+            _file_config.__defaults__ = (None, False, *_original_file_defaults[2:])
+    _put(root, settings.log_level)
     # Truthful for isEnabledFor, free of cost, and deaf to an application that sets single loggers to DEBUG.
-    logging.disable(settings.log_level - 1)
+    found = logging.root.manager.disable if _disabled is None else _disabled[0]
+    _disabled = (found, settings.log_level - 1)
+    logging.disable(_disabled[1])
     if not settings.debug:
         for name in QUIET:
             logger = logging.getLogger(name)
-            _before.setdefault(name, logger.level)
-            _original_set_level(logger, max(logger.level, logging.WARNING))
+            _put(logger, max(logger.level, logging.WARNING))
         for logger in [item for item in logging.root.manager.loggerDict.values() if isinstance(item, logging.Logger)]:
             if logger.level and is_quiet(logger.name) and logger.name not in QUIET:
-                _before.setdefault(logger.name, logger.level)
-                _original_set_level(logger, max(logger.level, logging.WARNING))
+                _put(logger, max(logger.level, logging.WARNING))
     _remove_official_handlers(root)
+
+
+def _put(logger: logging.Logger, level: int) -> None:
+    name = "" if logger is logging.root else logger.name
+    found = _before[name][0] if name in _before else logger.level
+    _before[name] = (found, level)
+    _original_set_level(logger, level)
 
 
 def uninstall() -> None:
     """Undo `install`: patches, levels, everything but what the application itself set since."""
-    global _settings, _patched
+    global _settings, _patched, _disabled
     _settings = None
     if not _patched:
         return
@@ -78,23 +92,28 @@ def uninstall() -> None:
         logging.Handler.handle = _original_handle  # type: ignore[method-assign]
     if logging.config.DictConfigurator.configure is _configure:
         logging.config.DictConfigurator.configure = _original_configure  # type: ignore[method-assign]
-    logging.config.fileConfig.__defaults__ = _original_file_defaults
-    logging.disable(_before.pop("disable", logging.NOTSET))
-    for name, level in _before.items():
-        logging.getLogger(name or None).setLevel(level)
+    _file_config.__defaults__ = _original_file_defaults
+    if _disabled is not None and logging.root.manager.disable == _disabled[1]:
+        logging.disable(_disabled[0])
+    _disabled = None
+    for name, (found, put) in _before.items():
+        logger = logging.getLogger(name or None)
+        if logger.level == put:
+            logger.setLevel(found)
     _before.clear()
 
 
 def _remember_originals() -> None:
     """What stands there now, which may be another tool's patch, unless it is our own left underneath one."""
-    global _original_set_level, _original_handle, _original_configure, _original_file_defaults
+    global _original_set_level, _original_handle, _original_configure, _original_file_defaults, _file_config
     if logging.Logger.setLevel is not _set_level:
         _original_set_level = logging.Logger.setLevel
     if logging.Handler.handle is not _handle:
         _original_handle = logging.Handler.handle
     if logging.config.DictConfigurator.configure is not _configure:
         _original_configure = logging.config.DictConfigurator.configure
-    _original_file_defaults = logging.config.fileConfig.__defaults__
+    _file_config = logging.config.fileConfig
+    _original_file_defaults = _file_config.__defaults__
 
 
 def is_quiet(name: str) -> bool:
@@ -136,11 +155,16 @@ def _handle(self: logging.Handler, record: logging.LogRecord) -> Any:
 def prints_to_console(handler: logging.Handler) -> bool:
     """True if `handler` writes to this process's stdout or stderr: StreamHandler and its kin, and rich's handler."""
     if isinstance(handler, logging.FileHandler):
-        return False
+        return handler.baseFilename in _CONSOLE_FILES
     stream = getattr(handler, "stream", None) or getattr(getattr(handler, "console", None), "file", None)
     if stream is None:
         return False
-    return stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        return True
+    try:
+        return stream.fileno() in _CONSOLE_DESCRIPTORS  # wrapped to change its encoding, say
+    except Exception:
+        return False  # a stream in memory, or something of the application's that only looks like a stream
 
 
 def _remove_official_handlers(root: logging.Logger) -> None:

@@ -205,7 +205,7 @@ class TestNeverRaises:
     @pytest.mark.parametrize("json", [False, True], ids=["human", "json"])
     def test_poison_arrives_under_configure(self, fields, json, logger):
         """The same through the whole pipeline: printed, exported, and the books balance."""
-        with capture(log_json=json) as sink, otel_logging.call("CA1"):
+        with capture(log_json=json, policies=[]) as sink, otel_logging.call("CA1"):
             for one in (poisoned({"msg": "before"}), poisoned(fields), poisoned({"msg": "after"})):
                 logger.handle(one)
             found = sink.bodies
@@ -225,7 +225,7 @@ class TestNeverRaises:
     )  # fmt: skip
     def test_poison_at_the_log_call(self, msg, args, extra, logger):
         """The application's own line with something broken in it raises nothing and costs nothing else."""
-        with capture() as sink:
+        with capture(policies=[]) as sink:
             for level in (20, 40):
                 logger.log(level, msg, *args, extra=extra)
             assert len(sink.records) == 2
@@ -280,7 +280,7 @@ def encodable(records):
 class TestBesideConfigure:
     def test_not_twice(self, logger):
         """A handler on the pipeline's own provider does not export what the pipeline has taken."""
-        with capture() as sink:
+        with capture(policies=[]) as sink:
             logger.addHandler(LoggingHandler(logger_provider=handler_module._pipeline.provider))
             logging.root.addHandler(LoggingHandler(logger_provider=handler_module._pipeline.provider))
             logger.parent = logging.root
@@ -292,7 +292,7 @@ class TestBesideConfigure:
         """A handler on the application's own provider keeps exporting there, with the call."""
         provider, exporter = official_setup
         logger.addHandler(LoggingHandler(logger_provider=provider))
-        with capture() as sink, otel_logging.call("CA1"):
+        with capture(policies=[]) as sink, otel_logging.call("CA1"):
             logger.warning("m")
             assert sink.bodies == bodies(exporter) == ["m"]
         assert exporter.get_finished_logs()[0].log_record.attributes["call_sid"] == "CA1"
