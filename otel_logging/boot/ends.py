@@ -1,8 +1,8 @@
 """How a process ends: normally, by SIGTERM, `os._exit` or `os.exec…`; and how a forked child begins. All bounded.
 
 The exit status and the application's own handlers stay what they were without us. SIGINT is Python's own business: it
-becomes KeyboardInterrupt, and that ends in `atexit`. What flushing means is the caller's; nothing about records,
-exporters or calls belongs in here.
+becomes KeyboardInterrupt, and that ends in `atexit`. What flushing means is the caller's; nothing about exporters or
+calls belongs in here.
 
 One limit is Python's: a signal handler runs when the main thread gets back to the interpreter, so a main thread that
 stays inside a C extension delays SIGTERM.
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from otel_logging import trouble
+from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -74,20 +75,28 @@ class _Work:
             return False
         return True
 
-    def wait(self) -> bool:
+    def wait(self) -> None:
         """Wait for the end, or as long as the bound and its grace allow."""
         if self._running.acquire(timeout=self._seconds + _GRACE):
             self._running.release()
-        return self.done
+        if not self.done:
+            self._lament()
 
     def call(self) -> None:
         """Run in this thread. Whatever goes wrong is reported, not raised: the process is ending."""
         try:
-            self._what(self._seconds)
+            if not self._what(self._seconds):
+                self._lament()
         except Exception as error:
             trouble.report("end_failed", f"flushing at the end of the process failed: {type(error).__name__}: {error}")
         finally:
             self.done = True
+
+    def _lament(self) -> None:
+        held = ledger.snapshot()["held"]
+        if held:
+            late = f"they could not be delivered within {self._seconds:g} s when the process ended"
+            trouble.report("undelivered", f"{held} records are lost: {late}")
 
     def _run(self) -> None:
         try:

@@ -8,6 +8,7 @@ raises: an error while plug-ins are built would abort the whole set-up, other pe
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LogRecordProcessor
@@ -148,12 +149,18 @@ class OtelLoggingExporter(LogRecordExporter):
             if read.enabled
             else None
         )
-        if to == "local" or (to is None and "local" in read.logs_exporter):
-            self._target: LogRecordExporter | None = LocalLogExporter(store, service)
-        else:
-            from otel_logging.export import otlp
+        self._to, self._protocol, self._endpoint = to, protocol, endpoint
+        self._store, self._service = store, service
 
-            self._target = otlp.build_log_exporter(read.otlp_protocol, endpoint=endpoint)
+    @functools.cached_property
+    def _target(self) -> LogRecordExporter | None:
+        """Made at the first export: a distro builds us before our boot hook could tell its defaults from the user's."""
+        read = settings.read({"otlp_protocol": self._protocol})
+        if self._to == "local" or (self._to is None and "local" in read.logs_exporter):
+            return LocalLogExporter(self._store, self._service)
+        from otel_logging.export import otlp
+
+        return otlp.build_log_exporter(read.otlp_protocol, endpoint=self._endpoint)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Filter a batch and forward the rest. FAILURE if a record that was to be kept did not arrive. Never raises."""
@@ -206,9 +213,10 @@ class OtelLoggingExporter(LogRecordExporter):
 
     def shutdown(self) -> None:
         """Stop the exporter that is forwarded to."""
-        if self._target is not None:
+        target = self.__dict__.get("_target")  # not made only to be stopped
+        if target is not None:
             try:
-                self._target.shutdown()  # type: ignore[no-untyped-call]
+                target.shutdown()
             except Exception as error:
                 trouble.report(
                     "exporter_shutdown", f"an exporter did not stop cleanly ({type(error).__name__}: {error})"

@@ -78,3 +78,5 @@ def test_sigterm_with_a_silent_endpoint(run):
         process = run("sleeping", how="run-as-told", env={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
         process.until(lambda: "before 19;" in process.out, "last line")
         assert process.stop() == -signal.SIGTERM
+        (line,) = process.err.splitlines()
+        assert "21 records are lost" in line

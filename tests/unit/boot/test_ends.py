@@ -93,6 +93,22 @@ class TestNormalEnd:
         assert err.count("\n") == 1
         assert "RuntimeError: gone" in err
 
+    @pytest.mark.parametrize("end", ["", "signal.raise_signal(signal.SIGTERM)", "os._exit(0)"])
+    def test_undelivered_records_are_counted(self, end):
+        """Records that could not be delivered in time are one line with their number, whatever the end."""
+        _, _, err = run(f"""
+            from otel_logging.bridge.ledger import ledger
+            ledger.gauge("queue", lambda: 3)
+            ends.install(lambda seconds: False, lambda seconds: False, after_fork)
+            {end}
+        """)
+        assert err.count("\n") == 1
+        assert err.startswith("otel-logging: 3 records are lost")
+
+    def test_nothing_held_is_nothing_lost(self):
+        """A flush that failed for another reason than records says nothing of records."""
+        assert run("ends.install(lambda seconds: False, lambda seconds: False, after_fork)")[2] == ""
+
     def test_a_close_that_hangs_is_left_behind(self):
         """A close that never returns delays the exit by its bound and no more."""
         code, lines, _ = run("""
