@@ -36,14 +36,20 @@ class CallMiddleware:
     """An ASGI 3 application around another that puts the call in force for each request and websocket.
 
     Wrapping twice does nothing more than wrapping once. Lifespan and unknown scope types pass untouched.
+
+    Args:
+        app: the application.
+        own_tasks: the caller runs each request in a task of its own, as uvicorn and hypercorn do. The call then stays
+            in force in that task, so that what the server logs about a failed request belongs to it too.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, own_tasks: bool = False) -> None:
         self.app = app
+        self._own_tasks = own_tasks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one websocket."""
-        await follow(self.app, scope, receive, send)
+        await follow(self.app, scope, receive, send, own_task=self._own_tasks)
 
     def __getattr__(self, name: str) -> Any:
         """The wrapped application's own attributes, for code that looks at what a server has loaded."""
@@ -52,8 +58,11 @@ class CallMiddleware:
         return getattr(self.app, name)
 
 
-async def follow(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    """Call `app` once, with the call in force that the scope, the body or the messages name."""
+async def follow(app: App, scope: Scope, receive: Receive, send: Send, *, own_task: bool = False) -> None:
+    """Call `app` once, with the call in force that the scope, the body or the messages name.
+
+    `own_task` says that the running task is this request's alone: the call is left in force in it.
+    """
     if scope.get("type") not in {"http", "websocket"} or requests.MARK in scope:
         await app(scope, receive, send)
         return
@@ -63,12 +72,12 @@ async def follow(app: App, scope: Scope, receive: Receive, send: Send) -> None:
         if followed is None:
             await app(scope, receive, send)
         else:
-            await _within(followed, app, scope, send)
+            await _within(followed, app, scope, send, own_task=own_task)
     finally:
         scope.pop(requests.MARK, None)
 
 
-async def _within(followed: _Http | _Stream, app: App, scope: Scope, send: Send) -> None:
+async def _within(followed: _Http | _Stream, app: App, scope: Scope, send: Send, *, own_task: bool) -> None:
     token = slot.current.set(followed.call)
     error: BaseException | None = None
     try:
@@ -77,7 +86,8 @@ async def _within(followed: _Http | _Stream, app: App, scope: Scope, send: Send)
         error = raised
         raise
     finally:
-        restore(token, followed.call)
+        if not own_task:
+            restore(token, followed.call)
         followed.finish(error)
         error = None  # no cycle between the exception and this frame
 

@@ -45,6 +45,10 @@ def _around_asgi(app: Any) -> Any:
     return app if isinstance(app, asgi.CallMiddleware) else asgi.CallMiddleware(app)
 
 
+def _around_asgi_task(app: Any) -> Any:
+    return app if isinstance(app, asgi.CallMiddleware) else asgi.CallMiddleware(app, own_tasks=True)
+
+
 def _around_wsgi(app: Any) -> Any:
     return app if isinstance(app, wsgi.CallMiddleware) else wsgi.CallMiddleware(app)
 
@@ -70,12 +74,12 @@ def _then(attribute: str, around: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _uvicorn(module: ModuleType) -> None:
     # Every way into uvicorn (command, run(), --workers, --reload, a gunicorn worker) loads its application here,
     # and has turned it into a plain ASGI 3 application by then.
-    _patches.replace(module.Config, "load", _then("loaded_app", _around_asgi))
+    _patches.replace(module.Config, "load", _then("loaded_app", _around_asgi_task))
 
 
 @_patches.on_import("hypercorn.app_wrappers")
 def _hypercorn(module: ModuleType) -> None:
-    _patches.replace(module.ASGIWrapper, "__init__", _then("app", _around_asgi))
+    _patches.replace(module.ASGIWrapper, "__init__", _then("app", _around_asgi_task))
     _patches.replace(module.WSGIWrapper, "__init__", _then("app", _around_wsgi))
 
 

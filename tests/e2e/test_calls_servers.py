@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import socket
+import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
@@ -24,6 +25,7 @@ ASGI = {
     "uvicorn-starlette": ["uvicorn", "voice:starlette_app", "--port", "PORT"],
     "uvicorn-workers": ["uvicorn", "voice:starlette_app", "--port", "PORT", "--workers", "2"],
     "hypercorn-starlette": ["hypercorn", "voice:starlette_app", "--bind", "127.0.0.1:PORT"],
+    "gunicorn-asgi": ["gunicorn", "voice:starlette_app", "-k", "asgi", "-b", "127.0.0.1:PORT"],
     "gunicorn-uvicorn": ["gunicorn", "voice:fastapi_app", "-k", "uvicorn_worker.UvicornWorker", "-b", "127.0.0.1:PORT"],
 }
 WSGI = {
@@ -198,6 +200,24 @@ def test_flask(serve, apps, server):
     for tag, sid in sids.items():
         check(lines[tag], FLASK, sid)
     check(lines["tool"], {"flask tool"}, sids["flask-1"])
+
+
+@pytest.mark.parametrize("server", ["uvicorn-fastapi", "uvicorn-starlette", "hypercorn-starlette"])
+def test_what_a_server_says_of_a_crash(serve, apps, server):
+    """The traceback of a request or stream that failed is logged by the server, and belongs to the call."""
+    process = serve(ASGI[server], env={"LOG_CAPTURE_PRINT": "1"}, cwd=apps)
+    sids = {tag: new_sid() for tag in ("crash-stream", "crash-webhook", "after")}
+    stream(process.port, "crash-stream", sids["crash-stream"])
+    with pytest.raises(urllib.error.HTTPError):
+        post(process.port, "/voice", "crash-webhook", sids["crash-webhook"])
+    stream(process.port, "after", sids["after"])
+    process.stop()
+    failed = [record["attributes"] for record in process.records() if record["attributes"].get("exception.type")]
+    for tag in ("crash-stream", "crash-webhook"):
+        ours = [about for about in failed if f"[{tag}]" in str(about.get("exception.message"))]
+        assert ours
+        assert {about.get("call_sid") for about in ours} == {sids[tag]}
+    check(by_tag(process)["after"], STREAM, sids["after"], traces_of(process, sids["after"]))
 
 
 def test_an_application_unaware_of_us(serve, apps):

@@ -107,6 +107,8 @@ async def media(ws: fastapi.WebSocket):
                 continue
             if message["event"] == "start":
                 named.set()
+                if tag == "crash-stream":
+                    raise RuntimeError(f"[{tag}] in the handler")
                 await everywhere(tag)
             elif message["event"] == "media":
                 frames.put(message["media"]["payload"])
@@ -138,6 +140,8 @@ async def voice(request: fastapi.Request):
     log.info(f"[{tag}] webhook")
     form = await request.form()
     log.info(f"[{tag}] webhook read, from {form['From']}")
+    if tag == "crash-webhook":
+        raise RuntimeError(f"[{tag}] in the endpoint")
     await everywhere(tag)
     await asyncio.to_thread(fetch, request.headers["host"], tag)
     return PlainTextResponse("<Response/>", media_type="text/xml")

@@ -709,3 +709,25 @@ class TestFrameworks:
                 ws.receive_text()
         assert notes.ids == [SID] * 4
         assert find(SID).end_reason == "stop"
+
+
+class TestOwnTasks:
+    def test_the_server_speaks_of_the_call(self):
+        """Where a request has a task of its own, what the server logs after it failed there belongs to the call."""
+        seen = []
+
+        async def app(scope, receive, send):
+            raise KeyError("agent")
+
+        async def request(around):
+            with pytest.raises(KeyError):
+                await around(http(headers=[(b"x-call-sid", SID.encode())]), None, None)
+            seen.append(current_call())
+
+        async def server():
+            await asyncio.create_task(request(CallMiddleware(app, own_tasks=True)))
+            await asyncio.create_task(request(CallMiddleware(app)))
+            seen.append(current_call())
+
+        asyncio.run(server())
+        assert [held.call_sid if held is not None else None for held in seen] == [SID, None, None]
