@@ -33,9 +33,7 @@ _CONSOLE_FILES: Final = frozenset(
 )
 _settings: Settings | None = None
 _patched = False
-_original_set_level = logging.Logger.setLevel
-_original_handle = logging.Handler.handle
-_original_configure = logging.config.DictConfigurator.configure
+_originals: dict[str, Any] = {}  # by name: what stood there before us, which may be another tool's patch
 _file_config: Any = logging.config.fileConfig  # the function whose defaults we changed
 _original_file_defaults = _file_config.__defaults__
 _before: dict[str, tuple[int, int]] = {}  # by logger: its level as we found it, and as we set it
@@ -44,15 +42,19 @@ _disabled: tuple[int, int] | None = None  # the same of `logging.disable`
 
 def install(settings: Settings) -> None:
     """Put LOG_LEVEL in force and patch what would undo it. A second call only exchanges the settings."""
-    global _settings, _patched, _disabled
+    global _settings, _patched, _disabled, _file_config, _original_file_defaults
     _settings = settings
     root = logging.getLogger()
     if not _patched:
         _patched = True
-        _remember_originals()
-        logging.Logger.setLevel = _set_level  # type: ignore[method-assign]
-        logging.Handler.handle = _handle  # type: ignore[method-assign]
-        logging.config.DictConfigurator.configure = _configure  # type: ignore[method-assign]
+        for owner, name, replacement in _PATCHES:
+            found = getattr(owner, name)
+            # Ours may be there still, under somebody else's patch.
+            if name not in _originals or found is _originals[name]:
+                _originals[name] = found
+                setattr(owner, name, replacement)
+        _file_config = logging.config.fileConfig
+        _original_file_defaults = _file_config.__defaults__
         # (defaults, disable_existing_loggers, encoding): a change of the default reaches early importers too.
         if _original_file_defaults is not None:  # None: somebody's wrapper, which is left alone
             _file_config.__defaults__ = (None, False, *_original_file_defaults[2:])
@@ -75,7 +77,7 @@ def _put(logger: logging.Logger, level: int) -> None:
     name = "" if logger is logging.root else logger.name
     found = _before[name][0] if name in _before else logger.level
     _before[name] = (found, level)
-    _original_set_level(logger, level)
+    _originals["setLevel"](logger, level)
 
 
 def uninstall() -> None:
@@ -86,12 +88,9 @@ def uninstall() -> None:
         return
     _patched = False
     # Where somebody has patched on top of ours since, ours stays underneath and does nothing without settings.
-    if logging.Logger.setLevel is _set_level:
-        logging.Logger.setLevel = _original_set_level  # type: ignore[method-assign]
-    if logging.Handler.handle is _handle:
-        logging.Handler.handle = _original_handle  # type: ignore[method-assign]
-    if logging.config.DictConfigurator.configure is _configure:
-        logging.config.DictConfigurator.configure = _original_configure  # type: ignore[method-assign]
+    for owner, name, replacement in _PATCHES:
+        if getattr(owner, name) is replacement:
+            setattr(owner, name, _originals.pop(name))
     _file_config.__defaults__ = _original_file_defaults
     if _disabled is not None and logging.root.manager.disable == _disabled[1]:
         logging.disable(_disabled[0])
@@ -101,19 +100,6 @@ def uninstall() -> None:
         if logger.level == put:
             logger.setLevel(found)
     _before.clear()
-
-
-def _remember_originals() -> None:
-    """What stands there now, which may be another tool's patch, unless it is our own left underneath one."""
-    global _original_set_level, _original_handle, _original_configure, _original_file_defaults, _file_config
-    if logging.Logger.setLevel is not _set_level:
-        _original_set_level = logging.Logger.setLevel
-    if logging.Handler.handle is not _handle:
-        _original_handle = logging.Handler.handle
-    if logging.config.DictConfigurator.configure is not _configure:
-        _original_configure = logging.config.DictConfigurator.configure
-    _file_config = logging.config.fileConfig
-    _original_file_defaults = _file_config.__defaults__
 
 
 def is_quiet(name: str) -> bool:
@@ -127,29 +113,36 @@ def _set_level(self: logging.Logger, level: int | str) -> None:
     A LOG_LEVEL that was given outright rules the root logger: samples call `basicConfig(level=INFO)` by habit, and the
     operator who sets LOG_LEVEL=DEBUG means it. Quiet libraries stay quiet: uvicorn sets its own loggers to INFO.
     """
-    _original_set_level(self, level)
+    _originals["setLevel"](self, level)
     settings = _settings
     if settings is None:
         return
     if self is logging.root:
         if "log_level" in settings.given and self.level != settings.log_level:
-            _original_set_level(self, settings.log_level)
+            _originals["setLevel"](self, settings.log_level)
     elif not settings.debug and 0 < self.level < logging.WARNING and is_quiet(self.name):
-        _original_set_level(self, logging.WARNING)
+        _originals["setLevel"](self, logging.WARNING)
 
 
 def _configure(self: Any) -> None:
     """`dictConfig` that silences earlier loggers only when told so outright."""
     if _settings is not None and not self.config.get("incremental", False):
         self.config.setdefault("disable_existing_loggers", False)
-    _original_configure(self)
+    _originals["configure"](self)
 
 
 def _handle(self: logging.Handler, record: logging.LogRecord) -> Any:
     """`Handler.handle`, but a console handler leaves out what our console has dealt with."""
     if _settings is not None and translate.MARK in record.__dict__ and prints_to_console(self):
         return False
-    return _original_handle(self, record)
+    return _originals["handle"](self, record)
+
+
+_PATCHES: Final[tuple[tuple[Any, str, Any], ...]] = (
+    (logging.Logger, "setLevel", _set_level),
+    (logging.Handler, "handle", _handle),
+    (logging.config.DictConfigurator, "configure", _configure),
+)
 
 
 def prints_to_console(handler: logging.Handler) -> bool:

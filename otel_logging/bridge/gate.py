@@ -55,33 +55,43 @@ def install(pipeline: Pipeline) -> None:
     global _pipeline, _call_next
     _pipeline = pipeline
     _cache.clear()
-    if _originals:
-        return  # already there, or left there under somebody else's patch
-    namespace: dict[str, Any] = {"_passes": _passes, "_thread": thread, "_bad_level": _bad_level}
+    aliased = logging.Logger.__dict__.get("fatal") is logging.Logger.__dict__.get("critical")  # up to Python 3.12
     for name in (*_LEVELS, "log"):
         original = getattr(logging.Logger, name)
-        level = str(_LEVELS.get(name, "level"))
-        source = _TEMPLATE.format(
-            name=name,
-            level=level,
-            head="level, " if name == "log" else "",
-            check="if not isinstance(level, int):\n        return _bad_level(level)" if name == "log" else "",
-        )
-        exec(compile(source, _SOURCE_FILE, "exec"), namespace)  # noqa: S102 (our own template; see the module's docstring)
-        replacement = namespace[name]
-        replacement.__doc__ = original.__doc__
-        replacement.__qualname__ = f"Logger.{name}"
-        _replace(name, replacement)
-    if logging.Logger.__dict__.get("fatal") is _originals["critical"]:  # an alias up to Python 3.12
+        # A method that another tool has replaced is left to it: its records are judged in `callHandlers`.
+        if getattr(getattr(original, "__code__", None), "co_filename", None) == _SOURCE_FILE:
+            _replace(name, _make(name, original))
+    if aliased and "critical" in _replacements:
         _replace("fatal", _replacements["critical"])
-    _call_next = logging.Logger.callHandlers
-    _replace("callHandlers", _call_handlers)
+    before = logging.Logger.callHandlers
+    if _replace("callHandlers", _call_handlers):
+        _call_next = before
 
 
-def _replace(name: str, replacement: Any) -> None:
-    _originals[name] = getattr(logging.Logger, name)
+def _make(name: str, original: Any) -> Any:
+    namespace: dict[str, Any] = {"_passes": _passes, "_thread": thread, "_bad_level": _bad_level}
+    source = _TEMPLATE.format(
+        name=name,
+        level=str(_LEVELS.get(name, "level")),
+        head="level, " if name == "log" else "",
+        check="if not isinstance(level, int):\n        return _bad_level(level)" if name == "log" else "",
+    )
+    exec(compile(source, _SOURCE_FILE, "exec"), namespace)  # noqa: S102 (our own template; see the module's docstring)
+    made = namespace[name]
+    made.__doc__ = original.__doc__
+    made.__qualname__ = f"Logger.{name}"
+    return made
+
+
+def _replace(name: str, replacement: Any) -> bool:
+    """Put `replacement` in place, unless ours is there already, seen or under somebody else's patch."""
+    found = getattr(logging.Logger, name)
+    if name in _originals and found is not _originals[name]:
+        return False
+    _originals[name] = found
     _replacements[name] = replacement
     setattr(logging.Logger, name, replacement)
+    return True
 
 
 def uninstall() -> None:

@@ -402,6 +402,24 @@ class TestInstall:
         assert seen == ["m"]
         assert logging.Logger.callHandlers is sentry
 
+    def test_a_method_that_another_tool_replaced(self, monkeypatch, rules):
+        """A tool that replaced `info` before us keeps being called, and its records are judged all the same."""
+        seen = []
+        original = logging.Logger.info
+
+        def tool(self, msg, *args, **kwargs):
+            seen.append(msg)
+            return original(self, msg, *args, **kwargs)
+
+        monkeypatch.setattr(logging.Logger, "info", tool)
+        with capture(policies=[rules(("p", "frame", "none"))]) as sink:
+            logging.getLogger("gate.test").info("a frame")
+            logging.getLogger("gate.test").info("a line")
+            assert sink.bodies == ["a line"]
+            assert_balanced()
+        assert seen == ["a frame", "a line"]
+        assert logging.Logger.info is tool
+
     def test_a_pipeline_that_is_gone(self, keeps):
         """Methods of ours that were taken by reference keep logging after we have gone."""
         logger, handler = keeps

@@ -214,7 +214,9 @@ class TestException:
         assert found["exception.message"] == "second"
 
     @pytest.mark.parametrize(
-        "info", [None, (), (None, None, None), False, True, 7, "x", (ValueError,), object()], ids=repr
+        "info",
+        [None, (), (None, None, None), False, True, 7, "x", (ValueError,), object()],
+        ids=lambda value: repr(value).partition(" at 0x")[0],
     )
     def test_what_is_no_exc_info(self, info):
         """A record made by hand may hold anything there."""
