@@ -75,7 +75,7 @@ def configure(**settings: Any) -> None:
             _take_down(_active, 5.0)
             _active = None
         if read.enabled:
-            _active = _build(read)
+            _active = _build_or_leave_alone(read)
 
 
 def configured() -> Active | None:
@@ -166,14 +166,18 @@ def rehearsal(settings: Mapping[str, Any], stand_ins: StandIns) -> Iterator[Acti
         before, _active = configured(), None
         if before is not None:
             _take_down(before, 5.0)
-        active = _active = _build(read, stand_ins) if read.enabled else None
+        if read.enabled:
+            active = _active = Active(read, stand_ins)
+            _build(active)
+        else:
+            active = None
     try:
         yield active
     finally:
         with _lock:
             if active is not None and not active.closed:
                 _take_down(active, 5.0)
-            _active = None if before is None else _build(before.settings, before.stand_ins)
+            _active = None if before is None else _build_or_leave_alone(before.settings, before.stand_ins)
 
 
 def _after_fork() -> None:
@@ -187,13 +191,25 @@ def _after_fork() -> None:
 # -- building ----------------------------------------------------------------------------------------------------------
 
 
-def _build(settings: Settings, stand_ins: StandIns | None = None) -> Active:
+def _build_or_leave_alone(settings: Settings, stand_ins: StandIns | None = None) -> Active | None:
+    active = Active(settings, stand_ins)
+    try:
+        _build(active)
+    except Exception as error:
+        # Half a set-up would lose records silently; the application's own logging is better than that.
+        trouble.report("configure", f"logging is left as it is: {type(error).__name__}: {error}")
+        _take_down(active, 1.0)
+        return None
+    return active
+
+
+def _build(active: Active) -> None:
     from otel_logging.bridge import gate, handler
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.sampling import read_policies
     from otel_logging.export.console import Console
 
-    active = Active(settings, stand_ins)
+    settings, stand_ins = active.settings, active.stand_ins
     clock = stand_ins.clock if stand_ins is not None else None
     policies = read_policies(settings.policies, frame_policies=not settings.debug, clock=clock or time.monotonic)
     stream = (lambda: stand_ins.stream) if stand_ins is not None else None
@@ -221,7 +237,6 @@ def _build(settings: Settings, stand_ins: StandIns | None = None) -> Active:
     active.undo.append(gate.uninstall)
     if stand_ins is None:
         _announce(settings, pipeline)
-    return active
 
 
 def _patch(active: Active, pipeline: Pipeline) -> None:

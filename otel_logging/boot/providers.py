@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_logging import trouble
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
     from opentelemetry.sdk._logs.export import LogRecordExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
     from otel_logging.boot.configure import Active
+    from otel_logging.boot.switches import LogSwitch, SpanSwitch
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.settings import Settings
+
+
+_SPAN_DELAY: Final = 1000  # milliseconds between two exports of spans
+
+# OTel's global providers, where they are ours: they are set once and outlive every set-up.
+_global_logs: tuple[LoggerProvider, LogSwitch] | None = None
+_global_spans: tuple[TracerProvider, SpanSwitch] | None = None
+_switches: weakref.WeakKeyDictionary[TracerProvider, SpanSwitch] = weakref.WeakKeyDictionary()
 
 
 def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
@@ -45,24 +57,47 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
     wanted = [name for name in settings.logs_exporter if name in {"otlp", "local"}]
     if active.stand_ins is not None:
         wanted = [] if settings.logs_exporter == ("none",) else ["stand-in"]
-    for name in wanted:
-        _add_destination(active, pipeline, provider, name, several=len(wanted) > 1)
-    if not active.closers:
+    made = [_destination(active, pipeline, name, several=len(wanted) > 1) for name in wanted]
+    processors = tuple(processor for processor in made if processor is not None)
+    if not processors:
         return
+    for processor in processors:
+        provider.add_log_record_processor(processor)
     pipeline.provider = provider
     active.flushers.append(provider.force_flush)
-    if active.stand_ins is None and type(api.get_logger_provider()).__name__ == "ProxyLoggerProvider":
-        api.set_logger_provider(provider)  # the proxy is the API's word for "none yet"
+    if active.stand_ins is None:
+        _serve_other_bridges(active, pipeline, resource, processors)
 
 
-def _add_destination(active: Active, pipeline: Pipeline, provider: Any, name: str, *, several: bool) -> None:
+def _serve_other_bridges(
+    active: Active, pipeline: Pipeline, resource: Resource, processors: tuple[LogRecordProcessor, ...]
+) -> None:
+    """Where nobody has set a global LoggerProvider, give other bridges one that leads to our destinations."""
+    global _global_logs
+    from opentelemetry import _logs as api
+    from opentelemetry.sdk._logs import LoggerProvider
+
+    from otel_logging.boot.switches import LogSwitch
+
+    if type(api.get_logger_provider()).__name__ == "ProxyLoggerProvider":  # the API's word for "none yet"
+        switch, provider = LogSwitch(), LoggerProvider(resource=resource, shutdown_on_exit=False)
+        provider.add_log_record_processor(switch)
+        api.set_logger_provider(provider)
+        _global_logs = provider, switch
+    if _global_logs is not None and api.get_logger_provider() is _global_logs[0]:
+        pipeline.alias, switch = _global_logs
+        switch.behind = processors
+        active.undo.append(lambda: setattr(switch, "behind", ()))
+
+
+def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool) -> LogRecordProcessor | None:
     from otel_logging.bridge.sampling import SamplingLogRecordProcessor
     from otel_logging.export.batch import BatchingProcessor
 
     settings = active.settings
     exporter = active.stand_ins.log_exporter if active.stand_ins is not None else _log_exporter(settings, name)
     if exporter is None:
-        return
+        return None
     # With two destinations the first keeps the books: a record that arrives twice was made once.
     books = ledger if not (several and active.closers) else _NoBooks()
     processor = BatchingProcessor(
@@ -79,7 +114,7 @@ def _add_destination(active: Active, pipeline: Pipeline, provider: Any, name: st
         ledger.gauge("queue", processor.held)
         active.undo.append(lambda: ledger.remove_gauge("queue"))
     active.closers.append(processor.close)
-    provider.add_log_record_processor(SamplingLogRecordProcessor(processor, pipeline.policies))
+    return SamplingLogRecordProcessor(processor, pipeline.policies)
 
 
 class _NoBooks:
@@ -112,57 +147,86 @@ def spans(active: Active, resource: Resource) -> None:
     from otel_logging.calls import spans as call_spans
 
     current = trace.get_tracer_provider()
-    foreign = current if isinstance(current, TracerProvider) else None
+    ours = _global_spans is not None and current is _global_spans[0]
+    foreign = current if isinstance(current, TracerProvider) and not ours else None
     if foreign is not None:
-        if foreign not in _stamped and "local" in active.settings.logs_exporter and active.stand_ins is None:
-            # Where a distro's provider sends its spans is its business; the local store wants the call's too.
-            _add_local_spans(active, foreign)
-        _stamp_spans_of(foreign)
-        active.flushers.append(foreign.force_flush)
+        _join(active, foreign)
     if foreign is not None and active.stand_ins is None:
         provider = foreign
     else:
-        made = _own_tracer_provider(active, resource)
-        if made is None:
+        processors = _span_processors(active)
+        if not processors:
             return
-        provider = made
-        _stamp_spans_of(provider)
-        if isinstance(current, trace.ProxyTracerProvider) and active.stand_ins is None:
-            trace.set_tracer_provider(provider)
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        _switch_of(provider).behind = processors
+        active.flushers.append(provider.force_flush)
+        active.closers += [_closer(processor) for processor in processors]
+        if active.stand_ins is None:
+            _serve_other_spans(active, current, resource, processors)
     call_spans.use_tracer(provider)
     active.undo.append(lambda: call_spans.use_tracer(None))
 
 
-_stamped: weakref.WeakSet[TracerProvider] = weakref.WeakSet()  # a span processor cannot be taken out again
+def _join(active: Active, provider: TracerProvider) -> None:
+    """Stamp the spans of a provider that is not ours. Where it sends them is its business."""
+    switch = _switch_of(provider)
+    active.flushers.append(provider.force_flush)
+    settings = active.settings
+    if "local" in settings.logs_exporter and settings.store is not None and active.stand_ins is None:
+        # The local store wants the spans of the call too.
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        from otel_logging.export.local import LocalSpanExporter
+
+        exporter = LocalSpanExporter(settings.store, settings.service_name)
+        processor = BatchSpanProcessor(exporter, schedule_delay_millis=_SPAN_DELAY)
+        switch.behind = (processor,)
+        active.undo.append(lambda: setattr(switch, "behind", ()))
+        active.closers.append(_closer(processor))
 
 
-def _stamp_spans_of(provider: TracerProvider) -> None:
+def _closer(processor: SpanProcessor) -> Callable[[int], None]:
+    def close(_millis: int) -> None:
+        processor.shutdown()
+
+    return close
+
+
+def _switch_of(provider: TracerProvider) -> SpanSwitch:
+    """The switch in `provider`, and a stamper before it: both put there once, as no processor can be taken out."""
+    from otel_logging.boot.switches import SpanSwitch
     from otel_logging.calls import spans as call_spans
 
-    if provider not in _stamped:
-        _stamped.add(provider)
+    switch = _switches.get(provider)
+    if switch is None:
+        switch = _switches[provider] = SpanSwitch()
         # Duck-typed so that `calls` needs no SDK.
         provider.add_span_processor(cast("SpanProcessor", call_spans.SpanStamper()))
+        provider.add_span_processor(switch)
+    return switch
 
 
-def _add_local_spans(active: Active, provider: TracerProvider) -> None:
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    from otel_logging.export.local import LocalSpanExporter
-
-    if active.settings.store is not None:
-        exporter = LocalSpanExporter(active.settings.store, active.settings.service_name)
-        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
-
-
-def _own_tracer_provider(active: Active, resource: Resource) -> TracerProvider | None:
+def _serve_other_spans(active: Active, current: Any, resource: Resource, processors: tuple[SpanProcessor, ...]) -> None:
+    """Where nobody has set a global TracerProvider, give the application's spans one that leads to our destinations."""
+    global _global_spans
+    from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
+
+    if isinstance(current, trace.ProxyTracerProvider):
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        trace.set_tracer_provider(provider)
+        _global_spans = provider, _switch_of(provider)
+    if _global_spans is not None and trace.get_tracer_provider() is _global_spans[0]:
+        switch = _global_spans[1]
+        switch.behind = processors
+        active.undo.append(lambda: setattr(switch, "behind", ()))
+
+
+def _span_processors(active: Active) -> tuple[SpanProcessor, ...]:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 
     if active.stand_ins is not None:
-        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(active.stand_ins.span_exporter))
-        return provider
+        return (SimpleSpanProcessor(active.stand_ins.span_exporter),)
     settings = active.settings
     exporters: list[SpanExporter] = []
     if "local" in settings.logs_exporter and settings.store is not None:
@@ -175,11 +239,4 @@ def _own_tracer_provider(active: Active, resource: Resource) -> TracerProvider |
         exporter = otlp.build_span_exporter(settings.otlp_protocol)
         if exporter is not None:
             exporters.append(exporter)
-    if not exporters:
-        return None
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    for exporter in exporters:
-        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
-    active.flushers.append(provider.force_flush)
-    active.closers.append(lambda _millis: provider.shutdown())
-    return provider
+    return tuple(BatchSpanProcessor(exporter, schedule_delay_millis=_SPAN_DELAY) for exporter in exporters)

@@ -60,8 +60,10 @@ class LoggingHandler(logging.Handler):
             trouble.report("recursion", "a record made while another was being emitted was left out")
             return
         pipeline = _pipeline
-        if pipeline is not None and translate.MARK in record.__dict__ and pipeline.provider is self._target():
-            return
+        if pipeline is not None and translate.MARK in record.__dict__:
+            target = self._target()
+            if target is pipeline.provider or target is pipeline.alias:
+                return
         token = self._is_emitting.set(True)
         try:
             logger = get_logger(safe_str(record.name), logger_provider=self._logger_provider)

@@ -78,6 +78,7 @@ class Pipeline:
         self.books = books
         self.floor = floor
         self.provider = provider
+        self.alias: LoggerProvider | None = None  # OTel's global provider, where it leads to the same destinations
         self.console = console
         self.before_first_line: Callable[[], None] | None = None
         self.resource = dict(resource or {})
