@@ -12,35 +12,40 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_logging.bridge import translate
+from otel_logging.bridge import scope, translate
 from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
 from otel_logging.policy.engine import KEPT
 
 if TYPE_CHECKING:
     from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.bridge.scope import CallScope
     from otel_logging.policy.engine import Verdict
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
-_MAX_CACHED: Final = (
-    4096  # match sets by message text; f-strings never repeat, so the cache is simply emptied when full
-)
+_MAX_CACHED: Final = 4096  # match sets by message text; f-strings never repeat, so the cache is emptied when full
 
 _TEMPLATE: Final = """
 def {name}(self, {head}msg, *args, **kwargs):
     {check}
     if self.isEnabledFor({level}):
-        if _passes(self, {level}, msg, args, kwargs):
-            before = _thread.passed
-            _thread.passed = self
-            _thread.depth += 1
-            try:
-                self._log({level}, msg, args, **kwargs)
-            finally:
-                _thread.depth -= 1
-                _thread.passed = before
+        if not _passes(self, {level}, msg, args, kwargs):
+            return
+    else:
+        call = _current()
+        if call is None or not _below(self, {level}, msg, args, kwargs, call):
+            return
+    before = _thread.passed
+    _thread.passed = self
+    _thread.depth += 1
+    try:
+        self._log({level}, msg, args, **kwargs)
+    finally:
+        _thread.depth -= 1
+        _thread.passed = before
 """
 
 _originals: dict[str, Any] = {}
@@ -69,7 +74,9 @@ def install(pipeline: Pipeline) -> None:
 
 
 def _make(name: str, original: Any) -> Any:
-    namespace: dict[str, Any] = {"_passes": _passes, "_thread": thread, "_bad_level": _bad_level}
+    namespace: dict[str, Any] = {
+        "_passes": _passes, "_below": _below, "_current": scope.current.get, "_thread": thread, "_bad_level": _bad_level
+    }  # fmt: skip
     source = _TEMPLATE.format(
         name=name,
         level=str(_LEVELS.get(name, "level")),
@@ -121,9 +128,11 @@ def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
     pipeline = _pipeline
     if pipeline is not None and translate.MARK not in record.__dict__:
         judged = thread.passed is self
+        trigger = None
         if judged:
             thread.passed = None
-        pipeline.handle(record, judged=judged)
+            trigger, thread.trigger = thread.trigger, None
+        pipeline.handle(record, judged=judged, trigger=trigger)
     try:
         _call_next(self, record)
     except TypeError:
@@ -138,20 +147,75 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
     if pipeline is None or thread.inside:
         return True
     try:
-        if level < pipeline.floor:
-            return False
         if thread.depth >= MAX_DEPTH:
             pipeline.too_deep()
             return False
+        overrides = pipeline.overrides
+        if overrides is not None and overrides.active:
+            reason = overrides.trigger_for(scope.current.get(), logger.name, level)
+            if reason is not None:
+                thread.trigger = reason
+                return True
+        if level < pipeline.floor:
+            return False
         if level >= logging.WARNING and pipeline.policies.only_frames:
-            return True
-        verdict = _judge(pipeline, logger, level, _render(msg, args), kwargs)
+            return pipeline.guards is None or _guarded(pipeline, logger, level, msg, args, kwargs)
+        text = _render(msg, args)
+        verdict = _judge(pipeline, logger, level, text, kwargs)
         if verdict.keep:
-            return True
-        pipeline.books.created()
-        pipeline.books.dropped(verdict.reason)
+            return pipeline.guards is None or _guarded(pipeline, logger, level, text, (), kwargs)
+        return _dropped(pipeline, logger, level, text, kwargs, verdict.reason)
     except Exception:
         return True  # a message that cannot be rendered is kept, and repaired on its way
+
+
+def _guarded(
+    pipeline: Pipeline, logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bool:
+    """A message that the policies keep, seen by the repeat and storm guards; they look at its call site."""
+    call = scope.current.get()
+    if pipeline.guards is None:
+        return True
+    reason = pipeline.guards.check(call, logger, level, msg, kwargs)
+    if reason is None:
+        return True
+    return _dropped(pipeline, logger, level, _render(msg, args), kwargs, reason)
+
+
+def _dropped(
+    pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any], reason: str
+) -> bool:
+    """A message that is not wanted: let through after a trigger, else counted, and remembered if its call remembers."""
+    call = scope.current.get()
+    if call is not None:
+        memory = call.memory
+        if memory.open_until and memory.open_until > monotonic():
+            thread.trigger = memory.open_reason
+            return True
+        if pipeline.recorder is not None:
+            pipeline.recorder.remember(memory, logger.name, level, text, kwargs, reason)
+    pipeline.books.created()
+    pipeline.books.dropped(reason)
+    return False
+
+
+def _below(
+    logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...], kwargs: dict[str, Any], call: CallScope
+) -> bool:
+    """A message below its logger's level, within a call: no record, but remembered, and let through after a trigger."""
+    pipeline = _pipeline
+    if pipeline is None or pipeline.recorder is None or thread.inside:
+        return False
+    try:
+        if not pipeline.recorder.listens(logger):
+            return False
+        memory = call.memory
+        if memory.open_until and memory.open_until > monotonic():
+            thread.trigger = memory.open_reason
+            return True
+        pipeline.recorder.remember(memory, logger.name, level, _render(msg, args), kwargs, None)
+    except Exception:
+        return False  # nobody asked for this message; what it cannot be rendered into is nobody's loss
     return False
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry.trace import get_current_span
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry._logs import Logger, LoggerProvider, LogRecord
 
     from otel_logging.bridge.ledger import Ledger
+    from otel_logging.bridge.memory import CallMemory
     from otel_logging.bridge.scope import CallScope
     from otel_logging.export.console import Console
     from otel_logging.policy.engine import PolicySet, Verdict
@@ -41,12 +42,46 @@ _OVERFLOW_LOGGER: Final = "otel_logging.overflow"
 _EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx", "httpcore")
 
 
+class Recorder(Protocol):
+    """The flight recorder, as gate and pipeline use it (see `bridge.recorder`)."""
+
+    def listens(self, logger: logging.Logger) -> bool:
+        """Whether messages of this logger that are below its level are to be remembered."""
+
+    def remember(
+        self, memory: CallMemory, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
+    ) -> None:
+        """Keep a message that was dropped for `reason`, or that was below its level (None)."""
+
+    def saw(self, memory: CallMemory, record: logging.LogRecord) -> None:
+        """A record of the call is about to be sent; it may be one that triggers."""
+
+
+class Guards(Protocol):
+    """The repeat guard and the storm guard, as the gate uses them (see `bridge.guards`)."""
+
+    def check(
+        self, call: CallScope | None, logger: logging.Logger, level: int, msg: Any, kwargs: Mapping[str, Any]
+    ) -> str | None:
+        """None to let the message pass, else the reason it is dropped for. Called two frames below the log call."""
+
+
+class Overrides(Protocol):
+    """What lets messages through against every rule: per-call debug (see `bridge.overrides`)."""
+
+    active: bool
+
+    def trigger_for(self, call: CallScope | None, name: str, level: int) -> str | None:
+        """The trigger that lets this message through, or None."""
+
+
 class _Thread(threading.local):
     """This thread's state: are we inside `_keep`, for which logger has the gate just let a message pass, how nested?"""
 
     inside: bool = False
     depth: int = 0
     passed: logging.Logger | None = None
+    trigger: str | None = None  # why that message passes although it would not otherwise
 
 
 thread = _Thread()
@@ -81,6 +116,9 @@ class Pipeline:
         self.alias: LoggerProvider | None = None  # OTel's global provider, where it leads to the same destinations
         self.console = console
         self.before_first_line: Callable[[], None] | None = None
+        self.recorder: Recorder | None = None
+        self.guards: Guards | None = None
+        self.overrides: Overrides | None = None
         self.resource = dict(resource or {})
         self._foreign = False
         self._loggers: dict[str, Logger] = {}
@@ -125,10 +163,11 @@ class Pipeline:
             trouble.report("policy", f"a record was kept because the policies failed on it: {safe_str(error)}")
             return KEPT
 
-    def handle(self, record: logging.LogRecord, *, judged: bool = False) -> None:
+    def handle(self, record: logging.LogRecord, *, judged: bool = False, trigger: str | None = None) -> None:
         """Take one stdlib record through the rest of its way. Never raises; counts what it cannot deliver.
 
         `judged`: the gate has let it pass, and it is not to be judged, and charged to a rate limit, again.
+        `trigger`: it passes only because of an override, which it is to carry; the console does not show it.
         """
         try:
             if judged:
@@ -153,7 +192,7 @@ class Pipeline:
             elif thread.inside:
                 self.books.dropped("internal")  # made by the console's stream or a processor, while it worked for us
             else:
-                self._keep(record)
+                self._keep(record, trigger)
         except Exception as error:
             self._lost(error)
 
@@ -167,7 +206,7 @@ class Pipeline:
         self.books.dropped("internal_error")
         trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
 
-    def _keep(self, record: logging.LogRecord) -> None:
+    def _keep(self, record: logging.LogRecord, trigger: str | None) -> None:
         before, self.before_first_line = self.before_first_line, None
         if before is not None:
             before()
@@ -179,9 +218,13 @@ class Pipeline:
         finally:
             thread.depth -= 1
         record.__dict__[translate.MARK] = True
+        if trigger is not None and isinstance(log_record.attributes, dict):
+            log_record.attributes[translate.TRIGGER] = trigger
+        elif call is not None and self.recorder is not None:
+            self.recorder.saw(call.memory, record)  # before the record is sent, as what led to it comes first
         thread.inside = True
         try:
-            printed = self._print(record, log_record)
+            printed = (trigger is None or self.floor <= logging.DEBUG) and self._print(record, log_record)
             if self.provider is not None:
                 if not self._wait_for_name(record.name, log_record, call):
                     self._emit(record.name, log_record)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
 from otel_logging import trouble
+from otel_logging.bridge import translate
 from otel_logging.bridge.ledger import ledger
 from otel_logging.bridge.pipeline import VERDICT, call_key
 from otel_logging.bridge.values import safe_str
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.context import Context
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-
-TRIGGER = "otel_logging.trigger"
-"""On records that an override let through: no stage applies `keep` to them again."""
 
 
 def view_of(record: LogRecord, scope: InstrumentationScope | None, resource: Mapping[str, Any] | None) -> LogView:
@@ -84,7 +82,7 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
         if getattr(record, VERDICT, None) is not None:
             return None
         attributes = record.attributes or {}
-        if TRIGGER in attributes:
+        if translate.TRIGGER in attributes:
             return None
         try:
             sid = attributes.get("call_sid")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otel_logging.bridge.memory import CallMemory
+
 
 class CallScope(Protocol):
     """A call as the bridge sees it. Mutable on purpose: every task that holds it learns its name at once."""
@@ -31,6 +33,10 @@ class CallScope(Protocol):
     @property
     def attributes(self) -> Mapping[str, Any]:
         """What `bind()` and `call()` added: goes on every further record."""
+
+    @property
+    def memory(self) -> CallMemory:
+        """What the bridge remembers of the call; all handles of a named call share one."""
 
     @property
     def waiting(self) -> bool:

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 MARK: Final = "_otel_logging"
 """Set on a stdlib record that our pipeline has taken: its handlers and queues know it again by this."""
 
+TRIGGER: Final = "otel_logging.trigger"
+"""On records that an override let through: no stage applies `keep` to them again."""
+
+RECOVERED: Final = "otel_logging.recovered"
+"""On records that the flight recorder gave back."""
+
 # The record's own fields, as the logging documentation lists them, plus what formatters and we put there.
 _OWN_FIELDS: Final = frozenset(
     {

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from otel_logging import ids, trouble
+from otel_logging.bridge.memory import CallMemory
 from otel_logging.calls import registry, spans, state
 from otel_logging.calls.activation import Activation
 from otel_logging.calls.waiting import WaitingRoom
@@ -41,6 +42,7 @@ class Call:
         "_ended",
         "_limits",
         "_links",
+        "_memory",
         "_opened_ns",
         "_opener",
         "_room",
@@ -62,6 +64,7 @@ class Call:
         self._spans: list[weakref.ref[Any]] = []
         self._links: list[SpanContext] = []
         self._limits: OrderedDict[Any, Any] = OrderedDict()
+        self._memory = CallMemory()
 
     # What the bridge reads (CallScope).
 
@@ -91,6 +94,12 @@ class Call:
             return self._attributes
         known.touched = True
         return known.attributes
+
+    @property
+    def memory(self) -> CallMemory:
+        """What the bridge remembers of the call; all handles of a named call share one."""
+        known = self._state
+        return self._memory if known is None or known.memory is None else known.memory
 
     @property
     def waiting(self) -> bool:
@@ -129,8 +138,14 @@ class Call:
             for key, value in self._limits.items():
                 joined.limits.setdefault(key, value)
             links = self._take_links(joined)
+            mine = joined.memory is None
+            if mine:
+                self._memory.named(joined.call_sid, joined.trace_id)
+                joined.memory = self._memory
             self._state = joined
             opened, self._spans = self._spans, []
+        if not mine and joined.memory is not None:
+            joined.memory.absorb(self._memory)
         registry.tidy()
         self._give_span(joined, links)
         for reference in opened:
@@ -209,6 +224,8 @@ class Call:
                 registry.leave(known, reason, grace, whole=whole)
             elif whole:
                 registry.end(known, reason)
+        elif whole or was_opener:
+            self._memory.end(reason)
         self._room.release()
 
     # What `spans` and `limits` keep here.

@@ -45,6 +45,8 @@ def join(call_sid: str, *, opener: bool) -> State:
     elif opener and found.end_reason is not None and found.end_reason not in FINAL:
         found.ended_at = found.end_reason = None
         found.grace_until = 0.0
+        if found.memory is not None:
+            found.memory.ended = False
     found.touched = True
     if opener:
         found.openers += 1
@@ -74,6 +76,8 @@ def tidy() -> None:
     for one in evicted:
         if end(one, "evicted"):
             trouble.report("call_evicted", f"more than {MAX_CALLS} calls are open; the one idle for longest was ended")
+        if one.memory is not None:
+            one.memory.forget()
     if sweep_now:
         entry = timer.schedule(SWEEP_SECONDS, _sweep)
         with state.lock:
@@ -91,8 +95,11 @@ def end(one: State, reason: str) -> bool:
         one.end_reason = reason
         span, one.span = one.span, None
         attributes: Mapping[str, Any] = one.attributes
+        memory = one.memory
     if span is not None:
         spans.end(span, reason, attributes)
+    if memory is not None:
+        memory.end(reason)
     return True
 
 
@@ -125,6 +132,7 @@ def sweep() -> None:
     """End calls that nobody holds open or that are idle, forget those that ended long enough ago."""
     now = clock()
     over: list[tuple[State, str]] = []
+    gone: list[State] = []
     with state.lock:
         for one in list(_calls.values()):
             if one.touched:
@@ -133,13 +141,18 @@ def sweep() -> None:
             if one.ended_at is not None:
                 if now - one.ended_at > LINGER_SECONDS:
                     del _calls[one.call_sid]
+                    gone.append(one)
             elif now - one.last_touch > IDLE_SECONDS:
                 del _calls[one.call_sid]
                 over.append((one, "idle"))
+                gone.append(one)
             elif one.openers == 0 and one.grace_until <= now:
                 over.append((one, "left"))
     for one, reason in over:
         end(one, reason)
+    for one in gone:
+        if one.memory is not None:
+            one.memory.forget()
 
 
 def _sweep() -> None:

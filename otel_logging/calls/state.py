@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span, SpanContext
 
+    from otel_logging.bridge.memory import CallMemory
+
 # One lock for all calls: its sections are a few lines, and nothing outside `calls` is ever called within one.
 # Re-entrant, as a signal handler or a finalizer may log within any line of ours.
 # Always used as `state.lock`, never imported by name: a forked child gets a new one.
@@ -35,6 +37,7 @@ class State:
         "last_touch",
         "limits",
         "links",
+        "memory",
         "openers",
         "span",
         "span_context",
@@ -54,6 +57,7 @@ class State:
         self.links: list[SpanContext] = []  # spans of other traces that the call met
         self.attributes: Mapping[str, Any] = {}  # replaced, never changed: readers take no lock
         self.limits: OrderedDict[Any, Any] = OrderedDict()  # what `limits` remembers for this call
+        self.memory: CallMemory | None = None  # the bridge's page, brought by the first handle
         self.openers = 0  # handles that keep the call open
         self.grace_until = 0.0  # until then a call without openers stays open
         self.end_reason: str | None = None

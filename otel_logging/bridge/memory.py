@@ -1,0 +1,89 @@
+"""What the bridge remembers of one call: its ring of dropped records, its guards, its counts, its open window.
+
+One `CallMemory` belongs to one call of this process; `calls` makes it, shares it between the handles of a named call
+and says when the call is named, ended and forgotten. The bridge fills it. Plain data with hooks: what is remembered
+and when it is given back is decided in `recorder`, `guards` and `overrides`, never in here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from otel_logging import trouble
+
+
+class CallMemory:
+    """The bridge's own page about one call.
+
+    Attributes:
+        call_sid: the call's id, None until it is named.
+        trace_id: the call's trace id, 0 until it is named.
+        ring: what the recorder keeps here, None before the first record.
+        guards: what the guards keep here, by guard.
+        counts: records of this call by outcome (`made`, `kept`, `policy:…`, `recovered`), for its summary.
+        open_until: monotonic seconds; until then everything of this call passes, because of `open_reason`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "call_sid",
+        "counts",
+        "ended",
+        "guards",
+        "lock",
+        "open_reason",
+        "open_until",
+        "ring",
+        "trace_id",
+    )
+
+    def __init__(self) -> None:
+        self.call_sid: str | None = None
+        self.trace_id = 0
+        self.ring: Any = None
+        self.guards: dict[str, Any] = {}
+        self.counts: dict[str, int] = {}
+        self.open_until = 0.0
+        self.open_reason = ""
+        self.ended = False
+        self.lock = threading.RLock()  # for changes of several fields at once; never held while exporting
+
+    def named(self, call_sid: str, trace_id: int) -> None:
+        """The call has got its name."""
+        self.call_sid = call_sid
+        self.trace_id = trace_id
+
+    def absorb(self, other: CallMemory) -> None:
+        """A handle that remembered on its own turns out to be this call: take over what it remembered."""
+        _tell("absorbed", self, other)
+
+    def end(self, reason: str) -> None:
+        """The call has ended in this process; it lingers, so that a late error still finds what it remembered."""
+        self.ended = True
+        _tell("ended", self, reason)
+
+    def forget(self) -> None:
+        """The call is forgotten: nothing can trigger its recovery any more."""
+        _tell("forgotten", self, None)
+
+
+Listener = Callable[[str, CallMemory, Any], None]
+"""Called as `listener(event, memory, argument)` with events `absorbed`, `ended` and `forgotten`."""
+
+_listeners: Final[list[Listener]] = []
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """Have `listener` told of what happens to calls; returns what ends that. Listeners must be quick and not raise."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener) if listener in _listeners else None
+
+
+def _tell(event: str, memory: CallMemory, argument: Any) -> None:
+    for listener in tuple(_listeners):
+        try:
+            listener(event, memory, argument)
+        except Exception as error:  # noqa: PERF203 (one listener's failure is not the next one's)
+            trouble.report("internal_error", f"a call's {event} was not noted: {type(error).__name__}: {error}")
