@@ -109,8 +109,12 @@ def timestamps(record: logging.LogRecord) -> tuple[int, int]:
     return observed, observed
 
 
-def exception_attributes(record: logging.LogRecord) -> dict[str, str]:
-    """`exception.type`, `.message` and `.stacktrace` as the semantic conventions say, from `record.exc_info`."""
+def exception_attributes(record: logging.LogRecord, *, drop_in: bool = False) -> dict[str, str]:
+    """`exception.type`, `.message` and `.stacktrace` as the semantic conventions say, from `record.exc_info`.
+
+    `drop_in`: as the official handler where that says something: the type without its module, and for an exception
+    made with one text that text, whatever its `__str__` makes of it.
+    """
     info: Any = record.exc_info
     if not info:
         return {}
@@ -119,10 +123,10 @@ def exception_attributes(record: logging.LogRecord) -> dict[str, str]:
         kind = type(error) if isinstance(error, BaseException) else (info[0] if isinstance(info, tuple) else None)
         if kind is None:
             return {}
-        found = {"exception.type": clean_text(_qualified(kind))}
+        found = {"exception.type": clean_text(kind.__name__ if drop_in else _qualified(kind))}
         if isinstance(error, BaseException):
             # The conventions leave an empty message out.
-            if message := safe_str(error):
+            if message := safe_str(error.args[0] if drop_in and _made_with_one_text(error) else error):
                 found["exception.message"] = message
             found["exception.stacktrace"] = _stacktrace(
                 error, info[2] if isinstance(info, tuple) else error.__traceback__
@@ -130,6 +134,10 @@ def exception_attributes(record: logging.LogRecord) -> dict[str, str]:
         return found
     except Exception as failure:
         return {"exception.type": f"[otel-logging: exception cannot be read: {type(failure).__name__}]"}
+
+
+def _made_with_one_text(error: BaseException) -> bool:
+    return len(error.args) == 1 and type(error.args[0]) is str
 
 
 def _qualified(kind: type) -> str:
@@ -171,7 +179,7 @@ def plain(
     event_name = _take_event_name(attributes)
     if code_attributes:
         attributes.update(_code_attributes(record))
-    attributes.update(exception_attributes(record))
+    attributes.update(exception_attributes(record, drop_in=True))
     return LogRecord(
         timestamp=created,
         observed_timestamp=observed,

@@ -185,6 +185,20 @@ class TestException:
         assert "in raised" in found["exception.stacktrace"]
         found["exception.stacktrace"].encode()
 
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [
+            (OddError("made with"), "made with"),
+            (OddError(), "the odd text"),
+            (OddError("a", "b"), "the odd text"),
+            (FileNotFoundError(2, "none"), "[Errno 2] none"),
+        ],
+    )
+    def test_drop_in(self, error, message):
+        """The bare handler is as the official one where that says something: the bare class, the text it was made with."""
+        found = translate.plain(record(exc_info=raised(error))).attributes
+        assert (found["exception.type"], found["exception.message"]) == (type(error).__name__, message)
+
     def test_an_empty_message_is_left_out(self):
         """An exception without a message has no `exception.message`."""
         assert set(translate.exception_attributes(record(exc_info=raised(ValueError())))) == {
