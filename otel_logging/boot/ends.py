@@ -16,6 +16,7 @@ import functools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -33,7 +34,8 @@ EXIT_SECONDS: Final = 2.0  # os._exit: the caller is in a hurry
 _GRACE: Final = 0.5  # what a bounded callback may be late before it is left behind
 
 # A main thread interrupted inside one of these may hold a lock that flushing needs, and cannot let go of it while its
-# signal handler waits.
+# signal handler waits. So it is let go on, a moment at a time, until it is found elsewhere; one that stays is blocked
+# in there (`Event.wait`, `Queue.get`, `Thread.join`), which holds nothing.
 _LOCK_HOLDERS: Final = (
     "logging",
     "threading",
@@ -46,6 +48,8 @@ _LOCK_HOLDERS: Final = (
     "otel_logging.trouble",
     "opentelemetry.sdk",
 )
+_MOMENT: Final = 0.005
+_MAX_ATTEMPTS: Final = 40
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,11 @@ class _Work:
         self._running = _thread.allocate_lock()
         self.done = False
 
-    def start(self, then: Callable[[], None] | None = None) -> bool:
+    def start(self) -> bool:
         """Begin. False if no thread can be started: at interpreter shutdown, or at the system's limit."""
         self._running.acquire()
         try:
             _thread.start_new_thread(self._run, ())
-            if then is not None:
-                _thread.start_new_thread(self._watch, (then,))
         except RuntimeError:
             return False
         return True
@@ -104,14 +106,11 @@ class _Work:
         finally:
             self._running.release()
 
-    def _watch(self, then: Callable[[], None]) -> None:
-        self.wait()
-        self.done = True
-        then()
-
 
 _callbacks: _Callbacks | None = None
-_ending: _Work | None = None  # the close that a SIGTERM began
+_asked = False  # SIGTERM came and is being dealt with
+_attempts = 0  # how often it found the main thread inside of one of _LOCK_HOLDERS
+_closing = False
 _fork_hooked = False
 
 
@@ -162,10 +161,11 @@ def install(flush: Bounded, close: Bounded, after_fork: Callable[[], None]) -> N
 
 def uninstall() -> None:
     """Undo `install`, as far as nobody else has built upon it."""
-    global _callbacks, _ending
+    global _callbacks
     if _callbacks is None:
         return
-    _callbacks = _ending = None
+    _callbacks = None
+    _forget()
     atexit.unregister(_at_exit)
     if _GETSIGNAL.real(signal.SIGTERM) is _on_sigterm:
         _set_sigterm(signal.SIG_DFL)
@@ -251,18 +251,24 @@ def _may_hold_locks(frame: FrameType | None) -> bool:
     return False
 
 
+def _forget() -> None:
+    global _asked, _attempts, _closing
+    _asked = _closing = False
+    _attempts = 0
+
+
 def _at_exit() -> None:
+    global _closing
     if _callbacks is None:
         return
-    if _ending is not None:  # a SIGTERM came, and the program was done before the close was
-        _ending.wait()
-        _die()  # a container's first process survives that, and closes
+    _closing = True
     _bounded(_callbacks.close, CLOSE_SECONDS, None)
+    if _asked:  # SIGTERM came before the program was done, or while this closed
+        _die()
 
 
 def _in_child() -> None:
-    global _ending
-    _ending = None
+    _forget()
     if _callbacks is None:
         return
     try:
@@ -273,33 +279,40 @@ def _in_child() -> None:
 
 def _on_sigterm(_number: int, frame: FrameType | None) -> None:
     """Close, then die of the signal as if nobody had handled it."""
-    global _ending
-    if _callbacks is None or (_ending is not None and _ending.done):
+    global _asked, _attempts, _closing
+    _asked = True
+    if _callbacks is None:
         _die()
         return
-    if _ending is not None:
+    if _closing:
         return  # asked twice; the close is on its way, and bounded
+    if _attempts < _MAX_ATTEMPTS and _may_hold_locks(frame) and _come_back():
+        _attempts += 1
+        return
+    _closing = True
     # Nothing kills a container's first process this way: it goes on, so what it logs later still needs us.
-    _ending = _Work(_callbacks.flush if os.getpid() == 1 else _callbacks.close, CLOSE_SECONDS)
-    if not _may_hold_locks(frame):
-        if _ending.start():
-            _ending.wait()
-        else:
-            _ending.call()
-    elif _ending.start(then=_again):
-        return  # the interrupted code goes on and lets its locks go; the signal comes back when all is delivered
+    _bounded(_callbacks.flush if os.getpid() == 1 else _callbacks.close, CLOSE_SECONDS, frame)
     _die()
 
 
-def _again() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
+def _come_back() -> bool:
+    """Let the interrupted code go on for a moment; then the signal comes again."""
+
+    def again() -> None:
+        time.sleep(_MOMENT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        _thread.start_new_thread(again, ())
+    except RuntimeError:
+        return False
+    return True
 
 
 def _die() -> None:
-    global _ending
     _set_sigterm(signal.SIG_DFL)
     signal.raise_signal(signal.SIGTERM)
     # Still here: the kernel keeps a container's first process from its own default signals.
-    _ending = None
+    _forget()
     if _callbacks is not None:
         _set_sigterm(_on_sigterm)

@@ -193,7 +193,6 @@ class TestSigterm:
             import logging
             lock = threading.Lock()
             def close(seconds):
-                say("locked", lock.locked())
                 with lock:
                     say("closed")
                 return True
@@ -202,33 +201,49 @@ class TestSigterm:
                 def emit(self, record):
                     with lock:
                         signal.raise_signal(signal.SIGTERM)
-                        time.sleep(0.1)
+                        time.sleep(0.05)
                     say("handled")
-                    time.sleep(50)
             logging.getLogger().addHandler(Handler())
             logging.warning("x")
+            time.sleep(50)
         """)
-        assert code == -signal.SIGTERM
-        assert lines[0] == "locked True"
-        assert sorted(lines[1:]) == ["closed", "handled"]
+        assert (code, lines) == (-signal.SIGTERM, ["handled", "closed"])
 
-    def test_a_program_that_ends_during_the_close(self):
-        """A program that finishes while its SIGTERM is being dealt with still dies of SIGTERM, after the close."""
+    @pytest.mark.parametrize("wait", ["threading.Event().wait(50)", "queue.Queue().get()", "thread.join()"])
+    def test_a_main_thread_that_waits(self, wait):
+        """A main thread that only waits for its threads is reached."""
+        code, lines, _ = run(f"""
+            import queue
+            thread = threading.Thread(target=time.sleep, args=(50,), daemon=True)
+            thread.start()
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            {wait}
+        """)
+        assert (code, lines) == (-signal.SIGTERM, ["close 5.0"])
+
+    def test_a_program_that_ends_meanwhile(self):
+        """A program that finishes before its SIGTERM could be dealt with closes once and still dies of SIGTERM."""
         code, lines, _ = run("""
             import logging
-            finished = threading.Event()
-            def close(seconds):
-                finished.wait(5)
-                time.sleep(0.05)
-                say("closed")
-                return True
-            ends.install(flush, close, after_fork)
             class Handler(logging.Handler):
                 def emit(self, record):
                     signal.raise_signal(signal.SIGTERM)
             logging.getLogger().addHandler(Handler())
+            ends._MOMENT = 50
             logging.warning("x")
-            finished.set()
+            say("finished")
+        """)
+        assert (code, lines) == (-signal.SIGTERM, ["finished", "close 5.0"])
+
+    def test_during_atexit(self):
+        """SIGTERM in the midst of the last close does not cut it short."""
+        code, lines, _ = run("""
+            def close(seconds):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.05)
+                say("closed")
+                return True
+            ends.install(flush, close, after_fork)
         """)
         assert (code, lines) == (-signal.SIGTERM, ["closed"])
 
