@@ -48,6 +48,8 @@ def task(app, ran):
         ran.append((held.call_sid, dict(held.attributes)) if held is not None else None)
         if args == ("fail",):
             raise ValueError(args)
+        if args == ("retry",) and not self.request.retries:
+            raise self.retry(countdown=0)
         if args == ("nest",):
             note.delay()
 
@@ -104,6 +106,17 @@ class TestTask:
         assert [event.name for event in span.events] == ["exception"]
         assert find(SID).ended
         assert slot.current.get() is None
+
+    def test_a_retry_is_no_failure(self, app, task, ran, provider):
+        """A task that is tried again keeps its call, and its first try is not noted as an error."""
+        with call(SID):
+            task.delay("retry")
+        registry.reset()
+        before = len(provider.finished())
+        while work(app):
+            pass
+        assert ran == [(SID, {})] * 2
+        assert [list(span.events) for span in provider.finished()[before:]] == [[], []]
 
     def test_a_chain(self, app, task, ran):
         """Every link of a chain belongs to the call that began it."""

@@ -125,6 +125,14 @@ class TestEnqueuing:
         assert first.meta == {"priority": 1, KEY: {"call_sid": SID}}
         assert second.meta[KEY] == {"call_sid": OTHER}
 
+    def test_a_job_keeps_its_first_call(self, queue):
+        """A job that carries a call keeps it when it is enqueued again from within another."""
+        with call(SID):
+            made = queue.enqueue(job)
+        with call(OTHER):
+            queue.enqueue_job(made)
+        assert made.meta[KEY] == {"call_sid": SID}
+
     def test_outside_a_call_nothing_is_added(self, queue):
         """Without a call, or before it has a name, a job is enqueued as ever."""
         assert queue.enqueue(job).meta == {}

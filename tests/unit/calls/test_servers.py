@@ -90,14 +90,15 @@ class TestServers:
         made.load_wsgi()
         assert isinstance(made.asgi, asgi.CallMiddleware)
 
-    def test_gunicorn_with_uvicorn_workers(self):
+    @pytest.mark.parametrize("app", [asgi_app, wsgi_app])
+    def test_gunicorn_with_uvicorn_workers(self, app):
         """A worker that hands the application on to a server hands it on as it is; the server wraps it."""
         from uvicorn_worker import UvicornWorker
 
         made = object.__new__(UvicornWorker)
-        made.app = SimpleNamespace(wsgi=lambda: asgi_app)
+        made.app = SimpleNamespace(wsgi=lambda: app)
         made.load_wsgi()
-        assert made.wsgi is asgi_app
+        assert made.wsgi is app
 
     def test_werkzeug(self):
         """The development server, with whatever options, serves a wrapped application."""
