@@ -88,9 +88,10 @@ def test_uvicorn_within_a_program(serve, apps):
     check_error(server)
 
 
-def test_uvicorn_workers(serve, apps):
+@pytest.mark.parametrize("how", ["run", "instrument"])
+def test_uvicorn_workers(serve, apps, how):
     """`--workers 2`: both workers boot, each in a file of its own, and SIGTERM loses nothing."""
-    server = serve([*UVICORN, "--workers", "2"], cwd=apps)
+    server = serve([*UVICORN, "--workers", "2"], how, cwd=apps)
     server.until(lambda: server.out.count("startup ") == 2, "second worker")
     use(server)
     server.stop()
