@@ -125,8 +125,9 @@ def exception_attributes(record: logging.LogRecord, *, drop_in: bool = False) ->
             return {}
         found = {"exception.type": clean_text(kind.__name__ if drop_in else _qualified(kind))}
         if isinstance(error, BaseException):
-            # The conventions leave an empty message out.
-            if message := safe_str(error.args[0] if drop_in and _made_with_one_text(error) else error):
+            if drop_in and _made_with_one_text(error):
+                found["exception.message"] = clean_text(error.args[0])
+            elif message := safe_str(error):  # the conventions leave an empty one out
                 found["exception.message"] = message
             found["exception.stacktrace"] = _stacktrace(
                 error, info[2] if isinstance(info, tuple) else error.__traceback__
