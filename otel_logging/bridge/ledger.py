@@ -1,7 +1,8 @@
 """The books of this process: every record made is exported, held, or dropped with a reason, and the sums agree.
 
-Counting happens on the hot path, so each thread counts in a cell of its own without a lock; reading adds the cells up.
-Incidents that are not records (a refused call id, a setting that was wrong) are counted in `otel_logging.trouble`.
+The reasons are a closed set, told in `reasons`; docs/reference/ledger.md is the specification. Counting happens on the
+hot path, so each thread counts in a cell of its own without a lock; reading adds the cells up. Incidents that are not
+records (a refused call id, a setting that was wrong) are counted in `otel_logging.trouble`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 CREATED = "created"
 EXPORTED = "exported"
+RECOVERED = "recovered"
+_DROPPED = "-"  # before a reason
+_EVICTED = "~"  # before the name of a bounded table
 
 
 class _Cell(dict[str, int]):
@@ -27,6 +31,11 @@ class _Cell(dict[str, int]):
 
 class _Local(threading.local):
     cell: _Cell | None = None
+
+
+def _family(total: _Cell, mark: str) -> dict[str, int]:
+    """What is counted under `mark`, by name; what was taken back altogether is left out."""
+    return {key[1:]: value for key, value in sorted(total.items()) if value and key.startswith(mark)}
 
 
 def _read(gauge: Callable[[], int]) -> int:
@@ -81,7 +90,29 @@ class Ledger:
         cell = self._local.cell
         if cell is None:
             cell = self._new_cell()
-        cell["-" + reason] += n
+        cell[_DROPPED + reason] += n
+
+    def refused(self, reason: str) -> None:
+        """One record was made and dropped for `reason`, both at once: what the gate counts most."""
+        cell = self._local.cell
+        if cell is None:
+            cell = self._new_cell()
+        cell[CREATED] += 1
+        cell[_DROPPED + reason] += 1
+
+    def recovered(self, n: int = 1) -> None:
+        """`n` records that had been dropped were given back to the exporters. No part of the balance."""
+        cell = self._local.cell
+        if cell is None:
+            cell = self._new_cell()
+        cell[RECOVERED] += n
+
+    def evicted(self, table: str, n: int = 1) -> None:
+        """`n` entries of a bounded table (`limits`, `guards`, `ring`) had to make room. No part of the balance."""
+        cell = self._local.cell
+        if cell is None:
+            cell = self._new_cell()
+        cell[_EVICTED + table] += n
 
     def gauge(self, name: str, read: Callable[[], int]) -> None:
         """Register something that holds records (`queue`, `waiting`); `read` returns how many at the moment."""
@@ -94,8 +125,9 @@ class Ledger:
             self._gauges.pop(name, None)
 
     def snapshot(self) -> dict[str, Any]:
-        """The books: `created`, `exported`, `held`, `dropped` by reason, and `incidents` by kind.
+        """The books: `created`, `exported`, `held`, `dropped` by reason.
 
+        Beside the balance `recovered`, `evicted` by table, and `incidents` by kind.
         `created == exported + held + sum(dropped.values())` whenever no record is on its way in another thread.
         """
         with self._lock:
@@ -108,7 +140,9 @@ class Ledger:
             "created": total[CREATED],
             "exported": total[EXPORTED],
             "held": sum(_read(gauge) for gauge in gauges),
-            "dropped": {key[1:]: value for key, value in sorted(total.items()) if key.startswith("-")},
+            "dropped": _family(total, _DROPPED),
+            "recovered": total[RECOVERED],
+            "evicted": _family(total, _EVICTED),
             "incidents": trouble.counts(),
         }
 

@@ -19,7 +19,9 @@ def books():
 class TestCounting:
     def test_empty(self, books):
         """New books are at zero."""
-        assert books.snapshot() == {"created": 0, "exported": 0, "held": 0, "dropped": {}, "incidents": {}}
+        assert books.snapshot() == {
+            "created": 0, "exported": 0, "held": 0, "dropped": {}, "recovered": 0, "evicted": {}, "incidents": {}
+        }  # fmt: skip
 
     def test_counts(self, books):
         """Each kind is counted, drops by their reason, in the order of the reasons."""
@@ -38,6 +40,28 @@ class TestCounting:
         books.dropped("exported")
         found = books.snapshot()
         assert (found["created"], found["exported"], sum(found["dropped"].values())) == (0, 0, 2)
+
+    def test_refused(self, books):
+        """Made and dropped at once counts as both."""
+        books.refused("policy:a")
+        books.refused("policy:a")
+        found = books.snapshot()
+        assert (found["created"], found["dropped"]) == (2, {"policy:a": 2})
+
+    def test_given_back(self, books):
+        """A record that is recovered leaves its reason, and the count of recovered ones is no part of the balance."""
+        books.refused("policy:a")
+        books.dropped("policy:a", -1)
+        books.exported()
+        books.recovered()
+        found = books.snapshot()
+        assert (found["created"], found["exported"], found["dropped"], found["recovered"]) == (1, 1, {}, 1)
+
+    def test_evictions(self, books):
+        """What bounded tables had to give up is counted by table."""
+        books.evicted("guards")
+        books.evicted("limits", 3)
+        assert books.snapshot()["evicted"] == {"guards": 1, "limits": 3}
 
     def test_threads(self, books):
         """What many threads count at once adds up, also after they have ended."""
@@ -61,6 +85,8 @@ class TestCounting:
             "exported": 32_000,
             "held": 0,
             "dropped": {"end": 16},
+            "recovered": 0,
+            "evicted": {},
             "incidents": {},
         }
 
