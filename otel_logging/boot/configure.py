@@ -266,10 +266,12 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
         from otel_logging.calls import jobs_rq
 
         jobs_rq.install()
+        active.undo.append(jobs_rq.uninstall)
     with _step("carrying calls into Celery tasks"):
         from otel_logging.calls import jobs_celery
 
         jobs_celery.install()
+        active.undo.append(jobs_celery.uninstall)
     with _step("the books of waiting records"):
         from otel_logging.calls import call as calls
 

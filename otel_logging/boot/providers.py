@@ -32,6 +32,7 @@ _SPAN_DELAY: Final = 1000  # milliseconds between two exports of spans
 # OTel's global providers, where they are ours: they are set once and outlive every set-up.
 _global_logs: tuple[LoggerProvider, LogSwitch] | None = None
 _global_spans: tuple[TracerProvider, SpanSwitch] | None = None
+_stamped: weakref.WeakSet[LoggerProvider] = weakref.WeakSet()
 _switches: weakref.WeakKeyDictionary[TracerProvider, SpanSwitch] = weakref.WeakKeyDictionary()
 
 
@@ -45,7 +46,7 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
         current = api.get_logger_provider()
         if isinstance(current, LoggerProvider):
             pipeline.use_foreign(current)
-            active.flushers.append(current.force_flush)
+            _serve_foreign(active, current)
             return
         trouble.report(
             "configure",
@@ -88,6 +89,18 @@ def _serve_other_bridges(
         pipeline.alias, switch = _global_logs
         switch.behind = processors
         active.undo.append(lambda: setattr(switch, "behind", ()))
+    elif isinstance(found := api.get_logger_provider(), LoggerProvider):
+        _serve_foreign(active, found)
+
+
+def _serve_foreign(active: Active, provider: LoggerProvider) -> None:
+    """What others send through a provider that is not ours gets its call too, and is delivered at the process's end."""
+    from otel_logging.bridge.sampling import CallStamper
+
+    active.flushers.append(provider.force_flush)
+    if provider not in _stamped:
+        _stamped.add(provider)
+        provider.add_log_record_processor(CallStamper())
 
 
 def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool) -> LogRecordProcessor | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
 from otel_logging import trouble
-from otel_logging.bridge import translate
+from otel_logging.bridge import scope, translate
 from otel_logging.bridge.ledger import ledger
 from otel_logging.bridge.pipeline import VERDICT, call_key
 from otel_logging.bridge.values import safe_str
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 
-def view_of(record: LogRecord, scope: InstrumentationScope | None, resource: Mapping[str, Any] | None) -> LogView:
+def view_of(record: LogRecord, origin: InstrumentationScope | None, resource: Mapping[str, Any] | None) -> LogView:
     """An OTel record as the policy engine reads it."""
     return LogView(
         body=record.body,
@@ -39,9 +39,9 @@ def view_of(record: LogRecord, scope: InstrumentationScope | None, resource: Map
         span_id=f"{record.span_id:016x}" if record.span_id else "",
         attributes=record.attributes or {},
         resource_attributes=resource or {},
-        scope_name=scope.name if scope is not None else "",
-        scope_version=(scope.version or "") if scope is not None else "",
-        scope_attributes=(scope.attributes or {}) if scope is not None else {},
+        scope_name=origin.name if origin is not None else "",
+        scope_version=(origin.version or "") if origin is not None else "",
+        scope_attributes=(origin.attributes or {}) if origin is not None else {},
     )
 
 
@@ -61,6 +61,35 @@ def read_policies(
     return PolicySet(loaded.policies, frame_policies=frame_policies, clock=clock)
 
 
+def join_call_in_force(record: LogRecord) -> None:
+    """Give a record from another bridge the call in force where it was made. Never raises."""
+    try:
+        call = scope.current.get()
+        if call is not None and record.attributes is not None:
+            translate.join_call(record, call)
+    except Exception as error:
+        trouble.report("internal_error", f"a record could not be given its call: {safe_str(error)}")
+
+
+class CallStamper(LogRecordProcessor):
+    """Gives the records of somebody else's LoggerProvider their call, and does nothing else.
+
+    It stands behind that provider's own processors, but batches are encoded later, and the attributes are shared.
+    """
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Stamp one record."""
+        if getattr(log_record.log_record, VERDICT, None) is None:
+            join_call_in_force(log_record.log_record)
+
+    def shutdown(self) -> None:
+        """Nothing to shut down."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 (the SDK's signature)
+        """Nothing to flush."""
+        return True
+
+
 class SamplingLogRecordProcessor(LogRecordProcessor):
     """A LogRecordProcessor wrapped around the exporting one: what the policies drop never reaches it.
 
@@ -76,7 +105,7 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
         self.policies = read_policies(policies)
 
     def decide(
-        self, record: LogRecord, scope: InstrumentationScope | None, resource: Mapping[str, Any] | None
+        self, record: LogRecord, origin: InstrumentationScope | None, resource: Mapping[str, Any] | None
     ) -> Verdict | None:
         """The verdict on a record, or None where an override or an earlier stage has decided. Fails open."""
         if getattr(record, VERDICT, None) is not None:
@@ -86,7 +115,9 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
             return None
         try:
             sid = attributes.get("call_sid")
-            return self.policies.evaluate(view_of(record, scope, resource), sid if isinstance(sid, str) else call_key())
+            return self.policies.evaluate(
+                view_of(record, origin, resource), sid if isinstance(sid, str) else call_key()
+            )
         except Exception as error:
             trouble.report("policy", f"a record was kept because the policies failed on it: {safe_str(error)}")
             return KEPT
@@ -97,6 +128,7 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
         taken = getattr(record, VERDICT, None)
         if taken is None:
             resource = log_record.resource.attributes if log_record.resource is not None else None
+            join_call_in_force(record)
             verdict = self.decide(record, log_record.instrumentation_scope, resource) or KEPT
             # A second destination has a processor of its own: it must not charge and count the record again.
             setattr(record, VERDICT, verdict)

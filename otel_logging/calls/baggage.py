@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote
 
-from otel_logging import ids
+from otel_logging import ids, trouble
 
 HEADER = "baggage"
 KEY = "call_sid"
@@ -27,6 +27,7 @@ def parse(header: str | None) -> str | None:
             found = unquote(rest.partition(";")[0].strip())
             if ids.is_call_id(found):
                 return found
+            trouble.count("call_id_rejected")
     return None
 
 
