@@ -105,13 +105,17 @@ class Sink:
         self.requests = []
         self.status = 200
         self.headers = []
+        self.peers = []  # whom each of the requests came from
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # connections are kept, as a Collector keeps them
+
             def do_POST(self):
                 data = self.rfile.read(int(self.headers["Content-Length"]))
                 kind = ExportTraceServiceRequest if self.path.endswith("traces") else ExportLogsServiceRequest
                 if sink.status == 200:
                     sink.requests.append(kind.FromString(data))
+                    sink.peers.append(self.client_address)
                 sink.headers.append(dict(self.headers))
                 self.send_response(sink.status)
                 self.send_header("Content-Length", "0")

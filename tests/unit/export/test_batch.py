@@ -362,6 +362,21 @@ class TestClose:
         processor._thread.join(PATIENCE)
         assert (processor.held(), books.lost) == (0, {"export_failed": 1})
 
+    def test_record_that_comes_while_closing(self, make, books):
+        """A record that slips in while another thread closes is counted, never stuck."""
+        processor = make(Exporter())
+        fill(processor, [0])
+        assert processor.force_flush(PATIENCE * 1000)
+
+        class Late(type(processor._queue)):
+            def append(self, entry):
+                assert processor.close(PATIENCE * 1000)
+                super().append(entry)
+
+        processor._queue = Late()
+        fill(processor, [1])
+        assert (processor.held(), books.lost) == (0, {"shutdown": 1})
+
     def test_exporter_that_fails_to_stop(self, make, capsys):
         """An exporter whose shutdown raises is reported."""
         exporter = Exporter()

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from export_kit import std_record
@@ -84,6 +85,7 @@ class TestWriting:
             def write(self, text):
                 for letter in text:
                     letters.append(letter)
+                    time.sleep(0)  # let others run in the middle of a line
 
             def flush(self):
                 pass

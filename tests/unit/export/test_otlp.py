@@ -139,6 +139,10 @@ class TestDelivery:
         subprocess.run([sys.executable, "-W", "ignore", "-c", code, sink.url], check=True, timeout=120)
         expected = ["first", *(f"{who}-{n}" for who in (0, 1, 2, 3, "parent") for n in range(20))]
         assert sorted(sink.bodies) == sorted(expected)
+        senders = {}
+        for peer, body in zip(sink.peers[1:], sink.bodies[1:], strict=True):
+            senders.setdefault(peer, set()).add(body.partition("-")[0])
+        assert all(len(who) == 1 for who in senders.values())
 
 
 class TestFailures:
