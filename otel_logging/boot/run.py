@@ -102,6 +102,9 @@ def environment(command: Command, environ: Mapping[str, str]) -> dict[str, str]:
     if not any(env.get(name, "").strip() for name in (*_ENDPOINTS, "OTEL_CONFIG_FILE")):
         for name in _SIGNALS_BESIDE_LOGS:
             env.setdefault(name, "none")
+    if not env.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip():
+        # A distro would say grpc, and send spans that way to the endpoint that takes our records by HTTP.
+        env["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
     others = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != SITE]
     env["PYTHONPATH"] = os.pathsep.join([SITE, *others])
     env[TARGET_PID] = str(os.getpid())

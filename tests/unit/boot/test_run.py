@@ -90,6 +90,13 @@ class TestBecoming:
         done = start("--local", "--", "sh", "-c", 'printf "%s|" "$@"; exit 7', "sh", "a b", "$HOME", "--local")
         assert (done.returncode, done.stdout, done.stderr) == (7, "a b|$HOME|--local|", "")
 
+    @pytest.mark.parametrize(
+        ("given", "expected"), [({}, "http/protobuf"), ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "grpc")]
+    )
+    def test_protocol_of_all_signals(self, given, expected):
+        """A distro's grpc default does not reach a program whose user named no protocol."""
+        assert run.environment(run.Command(["true"]), given)["OTEL_EXPORTER_OTLP_PROTOCOL"] == expected
+
     def test_environment_arrives(self):
         """The program sees the variables."""
         done = start("--local", "sh", "-c", 'echo "$OTEL_LOGS_EXPORTER $PYTHONPATH"')
