@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_logging.bridge import scope, translate
+from otel_logging.bridge import scope, suppressed, translate
 from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
 from otel_logging.policy.engine import KEPT
 
@@ -163,6 +163,9 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
         text = _render(msg, args)
         verdict = _judge(pipeline, logger, level, text, kwargs)
         if verdict.keep:
+            if verdict.policy is not None:  # the guards are for what no rule names
+                thread.suppressed = suppressed.take(scope.current.get(), f"rate_limited:{verdict.policy}")
+                return True
             return pipeline.guards is None or _guarded(pipeline, logger, level, text, (), kwargs)
         return _dropped(pipeline, logger, level, text, kwargs, verdict.reason)
     except Exception:
@@ -174,11 +177,18 @@ def _guarded(
 ) -> bool:
     """A message that the policies keep, seen by the repeat and storm guards; they look at its call site."""
     call = scope.current.get()
-    if pipeline.guards is None:
+    if pipeline.guards is None or call is None:
         return True
-    reason = pipeline.guards.check(call, logger, level, msg, kwargs)
+    if args and level >= logging.ERROR:
+        msg, args = _render(msg, args), ()  # errors are told apart by what they say
+    reason = pipeline.guards.check(call, level, msg, kwargs)
     if reason is None:
         return True
+    if level >= logging.WARNING:
+        # A storm must not wash the call's frames out of its memory, nor use the window that its first error opened.
+        suppressed.count(call, reason)
+        pipeline.books.refused(reason)
+        return False
     return _dropped(pipeline, logger, level, _render(msg, args), kwargs, reason)
 
 
@@ -194,8 +204,11 @@ def _dropped(
             return True
         if pipeline.recorder is not None:
             pipeline.recorder.remember(memory, logger.name, level, text, kwargs, reason)
-    pipeline.books.created()
-    pipeline.books.dropped(reason)
+        counts = memory.counts
+        counts[reason] = counts.get(reason, 0) + 1
+    else:
+        suppressed.count(None, reason)
+    pipeline.books.refused(reason)
     return False
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from opentelemetry.trace import get_current_span
 
 from otel_logging import trouble
-from otel_logging.bridge import scope, translate
+from otel_logging.bridge import scope, suppressed, translate
 from otel_logging.bridge.values import safe_str
 from otel_logging.export.guard import exporting
 from otel_logging.policy.engine import KEPT
@@ -60,9 +60,7 @@ class Recorder(Protocol):
 class Guards(Protocol):
     """The repeat guard and the storm guard, as the gate uses them (see `bridge.guards`)."""
 
-    def check(
-        self, call: CallScope | None, logger: logging.Logger, level: int, msg: Any, kwargs: Mapping[str, Any]
-    ) -> str | None:
+    def check(self, call: CallScope | None, level: int, msg: Any, kwargs: Mapping[str, Any]) -> str | None:
         """None to let the message pass, else the reason it is dropped for. Called two frames below the log call."""
 
 
@@ -82,6 +80,7 @@ class _Thread(threading.local):
     depth: int = 0
     passed: logging.Logger | None = None
     trigger: str | None = None  # why that message passes although it would not otherwise
+    suppressed: int = 0  # how many of that message's kind were held back before it
 
 
 thread = _Thread()
@@ -158,10 +157,13 @@ class Pipeline:
         """The verdict on a record that the gate has not seen (`Logger.handle`, `Logger._log`). Fails open."""
         try:
             view = self.view(record.name, record.levelno, translate.body_of(record), translate.extras_of(record))
-            return self.policies.evaluate(view, call_key())
+            found = self.policies.evaluate(view, call_key())
         except Exception as error:
             trouble.report("policy", f"a record was kept because the policies failed on it: {safe_str(error)}")
             return KEPT
+        if found.keep and found.policy is not None:
+            thread.suppressed = suppressed.take(scope.current.get(), f"rate_limited:{found.policy}")
+        return found
 
     def handle(self, record: logging.LogRecord, *, judged: bool = False, trigger: str | None = None) -> None:
         """Take one stdlib record through the rest of its way. Never raises; counts what it cannot deliver.
@@ -183,6 +185,7 @@ class Pipeline:
         try:
             if not verdict.keep:
                 self.books.dropped(verdict.reason)
+                suppressed.count(scope.current.get(), verdict.reason)
                 record.__dict__[translate.MARK] = True
             elif thread.depth > MAX_DEPTH:
                 self.books.dropped("recursion")
@@ -207,6 +210,7 @@ class Pipeline:
         trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
 
     def _keep(self, record: logging.LogRecord, trigger: str | None) -> None:
+        held_back, thread.suppressed = thread.suppressed, 0
         before, self.before_first_line = self.before_first_line, None
         if before is not None:
             before()
@@ -218,6 +222,12 @@ class Pipeline:
         finally:
             thread.depth -= 1
         record.__dict__[translate.MARK] = True
+        if call is not None:
+            counts = call.memory.counts
+            counts["kept"] = counts.get("kept", 0) + 1
+        held_back += suppressed.accept(record)
+        if held_back and isinstance(log_record.attributes, dict):
+            log_record.attributes[translate.SUPPRESSED] = held_back
         if trigger is not None and isinstance(log_record.attributes, dict):
             log_record.attributes[translate.TRIGGER] = trigger
         elif call is not None and self.recorder is not None:
@@ -273,6 +283,20 @@ class Pipeline:
             span_id=f"{log_record.span_id:016x}" if log_record.span_id else None,
             attributes=extras,
         )
+
+    def tell(self, name: str, log_record: LogRecord) -> None:
+        """Send a record of our own to the exporters, never to the console. It is in the books like any other."""
+        if self.provider is None:
+            return
+        setattr(log_record, VERDICT, KEPT)
+        self.books.created()
+        inside, thread.inside = thread.inside, True
+        try:
+            self._emit(name, log_record)
+        except Exception as error:
+            self._lost(error)
+        finally:
+            thread.inside = inside
 
     def _deliver(self, name: str, log_record: LogRecord, call: CallScope) -> None:
         """The call has a name now, or will have none in time."""

@@ -33,6 +33,9 @@ TRIGGER: Final = "otel_logging.trigger"
 RECOVERED: Final = "otel_logging.recovered"
 """On records that the flight recorder gave back."""
 
+SUPPRESSED: Final = "otel_logging.suppressed"
+"""On a record before which others of its kind were held back: how many."""
+
 # The record's own fields, as the logging documentation lists them, plus what formatters and we put there.
 _OWN_FIELDS: Final = frozenset(
     {

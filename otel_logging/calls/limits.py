@@ -7,14 +7,16 @@ are the policies' business, not this module's.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from otel_logging import trouble
-from otel_logging.bridge import scope
+from otel_logging.bridge import scope, suppressed
 from otel_logging.bridge.ledger import ledger
+from otel_logging.bridge.suppressed import Held
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -42,11 +44,15 @@ def every(key: Hashable, seconds: float) -> bool:
         at = ("every", key)
         with _lock:
             now = clock()
-            last = store.get(at)
-            if last is None or now - last >= pause:
-                _remember(store, at, now, most)
+            held = store.get(at)
+            if held is None:
+                _remember(store, at, Held(now), most)
                 return True
             store.move_to_end(at)
+            if now - held.state >= pause:
+                held.state = now
+                return _granted("every", held)
+            held.refused += 1
     except Exception as error:
         return _wrong("every", f"{type(error).__name__}: {error}")
     return _refused("every")
@@ -60,10 +66,15 @@ def every_n(key: Hashable, n: int) -> bool:
         store, most = _store()
         at = ("every_n", key)
         with _lock:
-            count = store.get(at, 0)
-            _remember(store, at, count + 1, most)
-        if count % n == 0:
-            return True
+            held = store.get(at)
+            if held is None:
+                _remember(store, at, Held(1), most)
+                return True
+            store.move_to_end(at)
+            held.state += 1
+            if (held.state - 1) % n == 0:
+                return _granted("every_n", held)
+            held.refused += 1
     except Exception as error:
         return _wrong("every_n", f"{type(error).__name__}: {error}")
     return _refused("every_n")
@@ -76,7 +87,7 @@ def once_per_call(key: Hashable) -> bool:
         at = ("once", key)
         with _lock:
             if at not in store:
-                _remember(store, at, True, most)
+                _remember(store, at, Held(True), most)
                 return True
             store.move_to_end(at)
     except Exception as error:
@@ -95,17 +106,25 @@ def _store() -> tuple[OrderedDict[Any, Any], int]:
     return (_process, MAX_KEYS_PER_PROCESS) if store is None else (store, MAX_KEYS_PER_CALL)
 
 
-def _remember(store: OrderedDict[Any, Any], at: tuple[str, Hashable], value: object, most: int) -> None:
-    store[at] = value
-    store.move_to_end(at)
+def _remember(store: OrderedDict[Any, Any], at: tuple[str, Hashable], held: Held, most: int) -> None:
+    store[at] = held
     while len(store) > most:
         store.popitem(last=False)
+        ledger.evicted("limits")
+
+
+def _granted(kind: str, held: Held) -> bool:
+    """Yes after some noes: the line that is logged now tells how many."""
+    if held.refused:
+        line = sys._getframe(2).f_code  # noqa: SLF001 (documented; the line to be logged follows in this function)
+        suppressed.offer(held, f"limited:{kind}", scope.current.get(), line)
+    return True
 
 
 def _refused(kind: str) -> bool:
     # The key is the application's and may be anything: it is no part of the reason, which has to stay countable.
-    ledger.created()
-    ledger.dropped(f"limited:{kind}")
+    suppressed.count(scope.current.get(), f"limited:{kind}")
+    ledger.refused(f"limited:{kind}")
     return False
 
 
