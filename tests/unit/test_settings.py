@@ -146,7 +146,7 @@ class TestKeywords:
             {"log_level": 15}, {"log_level": True}, {"log_level": []}, {"logs_exporter": 7}, {"log_json": object()},
             {"store": ""}, {"blrp_max_queue_size": 1.5}, {"policies": 3}, {"recorder": {}}, {"log_console": 2},
         ],
-        ids=str,
+        ids=lambda value: str(value).partition(" at 0x")[0],
     )  # fmt: skip
     def test_a_keyword_of_the_wrong_type_is_a_sentence(self, bad):
         """A keyword's wrong value never raises either."""
