@@ -43,6 +43,28 @@ class Recorder:
     process_bytes: int = 32 * 1024 * 1024
 
 
+class Secret:
+    """A text that shows in no repr, message or traceback. Its owner asks for it with `reveal`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
 @dataclass(frozen=True)
 class Row:
     """One setting: the keyword of `configure()`, its variable, how it is read, its default as text, and a sentence."""
@@ -52,6 +74,8 @@ class Row:
     parse: Callable[[Any], Any]
     default: str
     sentence: str
+    secret: bool = False
+    """Its value is never shown, a wrong one neither."""
 
 
 def _text(value: Any) -> str:
@@ -117,6 +141,13 @@ def _control(value: Any) -> str:
     if text.startswith("http://"):
         raise Invalid("valid: a file's path or an https URL; a plain http URL could be forged on the way")
     return text
+
+
+def _secret(value: Any) -> Secret:
+    text = value.reveal() if isinstance(value, Secret) else _text(value)
+    if not (text.isascii() and text.isprintable() and text):
+        raise Invalid("valid: printable ASCII characters, without line breaks")
+    return Secret(text)
 
 
 _SIZE = re.compile(r"(\d+)\s*([kmg]?)i?b?", re.IGNORECASE)
@@ -191,6 +222,8 @@ TABLE: tuple[Row, ...] = (
         "The flight recorder: on, off, or budgets such as call=256KiB,process=32MiB."),
     Row("control", "OTEL_LOGGING_CONTROL", _control, "control.json in the store",
         "A file or an https URL through which running processes are steered."),
+    Row("control_token", "OTEL_LOGGING_CONTROL_TOKEN", _secret, "none",
+        "Bearer token for the https URL of OTEL_LOGGING_CONTROL; never shown.", secret=True),
     Row("propagate_to", "OTEL_LOGGING_PROPAGATE_TO", _list, "own hosts",
         "Hosts to which outgoing requests carry the call in W3C Baggage; by default loopback, private addresses and "
         "names without a dot, never third parties. `none` switches it off."),
@@ -225,6 +258,7 @@ class Settings:
     spool: str = "on-failure"
     recorder: Recorder = field(default_factory=Recorder)
     control: str | None = None
+    control_token: Secret | None = None
     propagate_to: tuple[str, ...] | None = None
     blrp_schedule_delay: int = 1000
     blrp_max_queue_size: int = 16384
@@ -281,7 +315,7 @@ def read(keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] |
         try:
             values[row.name] = row.parse(raw)
         except Exception as error:  # a keyword's value may be any object, and its str() any code
-            shown = _shown(raw)
+            shown = "***" if row.secret else _shown(raw)
             reason = str(error) if isinstance(error, Invalid) else f"cannot be read ({type(error).__name__})"
             problems.append(f"{source}={shown} is not valid; {reason}; using {row.default}")
     stated = frozenset(values)

@@ -105,7 +105,7 @@ class Overrides:
     ) -> None:
         self.active = False
         self._is_quiet = is_quiet
-        self._on_claim = on_claim
+        self.on_claim = on_claim
         self._clock = clock
         self._snapshot = _Snapshot(())
         self._quiet: dict[str, bool] = {}
@@ -196,8 +196,8 @@ class Overrides:
             if len(own.keys() | set(self._claimed.get(rule.id, ()))) >= rule.calls:
                 return sid in own
             own[sid] = None
-        if self._on_claim is not None:
-            self._on_claim(rule.id, sid)
+        if self.on_claim is not None:
+            self.on_claim(rule.id, sid)
         return True
 
     def agree(self, claims: Mapping[str, Iterable[str]]) -> None:
@@ -221,7 +221,7 @@ def _has(attributes: Mapping[str, Any], where: tuple[tuple[str, str], ...]) -> b
     return True
 
 
-# -- Logger.isEnabledFor while a rule is in force ------------------------------------------------------------------------
+# -- Logger.isEnabledFor while a rule is in force ----------------------------------------------------------------------
 
 _patch_lock = threading.Lock()
 _in_force: Overrides | None = None

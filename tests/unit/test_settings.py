@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otel_logging import settings
-from otel_logging.settings import Recorder, read
+from otel_logging.settings import Recorder, Secret, read
 
 # row name, text as the environment gives it, what is read
 GOOD = [
@@ -29,6 +29,7 @@ GOOD = [
     ("recorder", "off", Recorder(enabled=False)), ("recorder", "on", Recorder()),
     ("recorder", "call=128KiB", Recorder(call_bytes=131072)), ("recorder", "call=1k, process=2 MB", Recorder(call_bytes=1024, process_bytes=2097152)),
     ("control", "/etc/x.json", "/etc/x.json"), ("control", "https://host/x", "https://host/x"),
+    ("control_token", " s3cret ", Secret("s3cret")),
     ("propagate_to", "crm, api.internal", ("crm", "api.internal")), ("propagate_to", "none", ("none",)),
     ("blrp_schedule_delay", "200", 200), ("blrp_max_queue_size", "10", 10),
     ("blrp_max_export_batch_size", "1", 1), ("blrp_export_timeout", "5000", 5000),
@@ -44,8 +45,19 @@ BAD = [
 ]  # fmt: skip
 
 ROWS = {row.name: row for row in settings.TABLE}
-# rows that take any text
-FREE = {"service_name", "policies", "propagate_to"}
+# rows that take any text, or whose wrong values are tried in TestSecrets
+FREE = {"service_name", "policies", "propagate_to", "control_token"}
+
+
+class TestSecrets:
+    def test_a_token_is_never_shown(self):
+        """The control token is in no repr and in no sentence, be it right or wrong."""
+        right = read({"control_token": "s3cret"}, {})
+        wrong = read({}, {"OTEL_LOGGING_CONTROL_TOKEN": "s3cret\x01"})
+        assert right.control_token.reveal() == "s3cret"
+        assert wrong.control_token is None
+        assert "OTEL_LOGGING_CONTROL_TOKEN=***" in wrong.problems[0]
+        assert "s3cret" not in f"{right} {right!r} {right.control_token} {wrong!r} {wrong.problems}"
 
 
 class TestRows:
