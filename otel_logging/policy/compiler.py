@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
-from otel_logging.policy import patterns
+from otel_logging.policy import patterns, transform
 from otel_logging.policy.limit import RateLimit
 from otel_logging.policy.model import ID_FIELDS, NUMERIC_KINDS, STRING_KINDS, Matcher, Policy
 from otel_logging.policy.parse import id_literal
@@ -29,8 +29,8 @@ class Compiled:
     """
 
     __slots__ = (
-        "drop_verdict", "drops_all", "failures", "forbidden", "frame", "hits", "id", "keep_verdict", "limit", "misses",
-        "percent", "policy", "rank", "required", "sample_key", "sampled", "tests",
+        "changes", "drop_verdict", "drops_all", "failures", "forbidden", "frame", "hits", "id", "keep_verdict",
+        "last_failure", "limit", "misses", "percent", "policy", "rank", "required", "sample_key", "sampled", "tests",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
@@ -47,13 +47,23 @@ class Compiled:
         self.percent = keep.percent
         self.limit = RateLimit(keep.limit, keep.window) if keep.kind == "rate" else None
         self.sample_key = reader(policy.sample_key) if policy.sample_key else None
+        self.changes = transform.compiled(policy.transform, everywhere=policy.everywhere)
+        for redaction in policy.transform.redact:
+            if redaction.regex is not None:
+                patterns.check(redaction.regex)
         self.rank = _rank(self)
         self.hits = 0
         self.misses = 0
         self.failures = 0
+        self.last_failure = ""
         reason = "sampled" if self.sampled else "rate_limited" if self.limit is not None else "policy"
         self.drop_verdict = Verdict(keep=False, reason=f"{reason}:{policy.id}", policy=policy.id)
         self.keep_verdict = Verdict(keep=True, reason=f"kept:{policy.id}", policy=policy.id)
+
+    def failed(self, error: Exception) -> None:
+        """Count a record on which this policy failed; the record goes on as if the policy did not exist."""
+        self.failures += 1
+        self.last_failure = type(error).__name__
 
     def __repr__(self) -> str:
         return f"<Compiled {self.id}>"
@@ -90,16 +100,21 @@ class Patterns:
         Raises:
             patterns.BadPattern: for a pattern that RE2 does not take; nothing is claimed then.
         """
+        compiled.required, compiled.forbidden = self.numbers(compiled.policy)
+
+    def numbers(self, policy: Policy) -> tuple[frozenset[int], frozenset[int]]:
+        """The numbers of the patterns that `policy` requires and forbids; raises as `claim` does."""
         wanted: dict[bool, list[str]] = {False: [], True: []}
-        for matcher in compiled.policy.match:
+        for matcher in policy.match:
             if scanned(matcher):
                 wanted[matcher.negate].append(_pattern(matcher))
         for pattern in wanted[False] + wanted[True]:
             patterns.check(pattern)
-        compiled.required = frozenset(self._number(pattern) for pattern in wanted[False])
-        compiled.forbidden = frozenset(self._number(pattern) for pattern in wanted[True])
+        required, forbidden = (frozenset(self.number(pattern) for pattern in wanted[negate]) for negate in (False, True))
+        return required, forbidden
 
-    def _number(self, pattern: str) -> int:
+    def number(self, pattern: str) -> int:
+        """The number of one pattern, the same for the same pattern."""
         return self._numbers.setdefault(pattern, len(self._numbers))
 
     def build(self) -> patterns.PatternSet | None:

@@ -1,4 +1,4 @@
-"""The policies in force, as one immutable snapshot: match a record, decide about it, count.
+"""The policies in force, as one immutable snapshot: match a record, decide about it, change it, count.
 
 Matching is pure, so that callers may cache it; deciding draws samples and charges rate limits. Fail-open: a policy
 that cannot be compiled or fails on a record is out, and the record goes on. No I/O, no OTel, no logging in here.
@@ -9,26 +9,25 @@ from __future__ import annotations
 import random as _random
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from otel_logging.policy import transform
 from otel_logging.policy.compiler import Compiled, Patterns
+from otel_logging.policy.everywhere import Everywhere
+from otel_logging.policy.extensions import Dispatcher, Handler
+from otel_logging.policy.group import SEVERE, Group, Matched
 from otel_logging.policy.limit import in_sample
 from otel_logging.policy.verdict import KEPT, Verdict
 from otel_logging.policy.view import ABSENT, LogView
 
 if TYPE_CHECKING:
-    from otel_logging.policy.model import Policy
-    from otel_logging.policy.patterns import PatternSet
+    from otel_logging.policy.model import Extension, Policy
 
 __all__ = ["KEPT", "Compiled", "PolicySet", "PolicyStats", "Verdict"]
 
-SEVERE: Final = 13  # OTel's SeverityNumber WARN; frame policies never match from here on
-_SEVERE_TEXTS: Final = frozenset({"WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"})
 _TEXT_FIELDS: Final = frozenset({"body", "severity_text", "severity_number", "scope.name"})
-_Matched = tuple[Compiled, ...]
-_MAX_KNOWN: Final = 1024  # combinations of patterns found on one line
 
 
 @dataclass(frozen=True)
@@ -41,29 +40,25 @@ class PolicyStats:
     errors: tuple[str, ...] = ()
 
 
-class _Candidates(NamedTuple):
-    """Policies whose conditions on the body hold, most restrictive first, and whether nothing else needs a look."""
-
-    policies: _Matched
-    decided: bool
-
-
-_NOBODY: Final = _Candidates((), decided=True)
-
-
 class PolicySet:
     """All policies that are in force, compiled.
+
+    Policies that only transform have no say in what is kept: `match` and `decide` leave them out, so that redaction
+    costs a dropped record nothing.
 
     Args:
         policies: what `load` found; broken and disabled ones and those for other signals take no part.
         frame_policies: False leaves out the policies labelled `otel-logging.class: frame`.
         clock: seconds, monotonic, for rate limits.
         random: a number from 0 to 1, for sampling without a key.
+        pseudonym_key: with it, redactions of personal data leave a keyed hash in place of the data.
+        handlers: what takes the records that policies deliver to extensions, by the extension's type.
 
     Attributes:
-        reads: the kinds of fields that any policy reads, such as `body`, `scope.name` or `attribute`.
-        only_frames: whether all are frame policies, so that nothing from WARNING on needs to be looked at.
-        text_only: whether body, severity and scope name are all that it reads, so that `match_text` may be used.
+        reads: the kinds of fields that deciding reads, such as `body`, `scope.name` or `attribute`.
+        only_frames: whether all that decide are frame policies, so that nothing from WARNING on needs a look.
+        text_only: whether body, severity and scope name are all that deciding reads, so that `match_text` may be used.
+        has_transforms: whether any policy changes records, so that `transform` has something to do.
     """
 
     def __init__(
@@ -73,13 +68,15 @@ class PolicySet:
         frame_policies: bool = True,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = _random.random,
+        pseudonym_key: bytes | None = None,
+        handlers: Mapping[str, Handler] | None = None,
     ) -> None:
         self._clock = clock
         self._random = random
         self._lock = threading.Lock()
         self._broken: list[tuple[str, tuple[str, ...]]] = []
+        deciding, changing = Patterns(), Patterns()
         compiled: list[Compiled] = []
-        patterns = Patterns()
         for policy in policies:
             if policy.errors:
                 self._broken.append((policy.id, tuple(map(str, policy.errors))))
@@ -88,20 +85,27 @@ class PolicySet:
                 continue
             try:
                 one = Compiled(policy)
-                patterns.claim(one)
+                if one.changes or not policy.only_transforms:
+                    (changing if policy.only_transforms else deciding).claim(one)
             except Exception as error:  # only for policies that were not made by `parse`: it has checked all this
                 self._broken.append((policy.id, (f"cannot be compiled: {error}",)))
                 continue
             compiled.append(one)
-        self._compiled: _Matched = tuple(sorted(compiled, key=lambda one: one.rank))
-        self._scan: PatternSet | None = patterns.build()
-        self._known: dict[tuple[int, ...], _Candidates] = {}
-        self.only_frames = all(one.frame for one in self._compiled)
+        compiled.sort(key=lambda one: one.rank)
+        self._compiled: Matched = tuple(compiled)
+        self._deciders = Group((one for one in compiled if not one.policy.only_transforms), deciding)
+        # Those that hold for every text look for their conditions in every text, not in the body alone.
+        self._everywhere = Everywhere([one for one in compiled if one.policy.everywhere], pseudonym_key)
+        self._changers = Group((one for one in compiled if one.policy.only_transforms and one.changes), changing)
+        self._deciders_change = any(one.changes for one in self._deciders.policies)
+        self._dispatcher = Dispatcher(self._compiled, handlers or {})
+        self.only_frames = self._deciders.only_frames
         self.reads: frozenset[str] = frozenset(self._kinds())
         self.text_only = self.reads <= _TEXT_FIELDS
+        self.has_transforms = bool(self._changers.policies or self._deciders_change or self._everywhere)
 
     def _kinds(self) -> Iterable[str]:
-        for one in self._compiled:
+        for one in self._deciders.policies:
             yield from (matcher.field.reads for matcher in one.policy.match)
             if one.policy.sample_key:
                 yield one.policy.sample_key.reads
@@ -116,36 +120,45 @@ class PolicySet:
         """The policies in force, most restrictive first."""
         return tuple(one.policy for one in self._compiled)
 
+    def extension(self, type_: str) -> tuple[Extension, ...]:
+        """The extensions of this type that policies in force declare, each distinct one once."""
+        found: list[Extension] = []
+        for one in self._compiled:
+            found.extend(ext for ext in one.policy.extensions if ext.type == type_ and ext not in found)
+        return tuple(found)
+
     def evaluate(self, view: LogView, call: str | None = None) -> Verdict:
-        """Match and decide: the whole verdict on one record. Never raises.
+        """Match, decide, count, and deliver to extensions: the whole verdict on one record. Never raises.
 
         Args:
             view: the record.
             call: what rate limits are fair between, such as the call_sid; None counts for the whole process.
         """
-        return self.decide(self.match(view), view, call)
+        matched = self.match(view)
+        verdict = self.decide(matched, view, call)
+        changers = self.match_changers(view)
+        for one in changers:
+            if verdict.keep:
+                one.hits += 1
+            else:
+                one.misses += 1
+        if self._dispatcher:
+            self._dispatcher.deliver((*matched, *changers), view, keep=verdict.keep)
+        return verdict
 
-    def match(self, view: LogView) -> _Matched:
-        """The policies that match, most restrictive first. Pure: equal records get equal answers. Never raises."""
-        try:
-            candidates = self._candidates(_text(view.body), _severe(view.severity_number, view.severity_text))
-            if candidates.decided:
-                return candidates.policies
-            return tuple(one for one in candidates.policies if all(test(view) for test in one.tests))
-        except Exception:
-            return self._match_carefully(view)
+    def match(self, view: LogView) -> Matched:
+        """The policies that decide about this record, most restrictive first. Pure. Never raises."""
+        return self._deciders.match(view)
+
+    def match_changers(self, view: LogView) -> Matched:
+        """The policies that only transform and match this record. Pure. Never raises."""
+        return self._changers.match(view) if self._changers.policies else ()
 
     def match_text(
         self, body: str, severity_number: int, severity_text: str | None = None, scope_name: str | None = None
-    ) -> _Matched:
+    ) -> Matched:
         """As `match`, for a set that is `text_only`: no view is made unless a policy asks for more than the body."""
-        try:
-            candidates = self._candidates(body, _severe(severity_number, severity_text))
-            if candidates.decided:
-                return candidates.policies
-        except Exception:
-            pass  # `match` meets the same failure and isolates it
-        return self.match(LogView(body, severity_number, severity_text, scope_name=scope_name))
+        return self._deciders.match_text(body, severity_number, severity_text, scope_name)
 
     def drops_all(
         self, *, scope_name: str | None = None, severity_number: int | None = None, event_name: str | None = None
@@ -158,43 +171,10 @@ class PolicySet:
             and not (one.frame and (severity_number is None or severity_number >= SEVERE))
             and all(known.get(matcher.field.reads) is not None for matcher in one.policy.match)
             and all(test(view) for test in one.tests)
-            for one in self._compiled
+            for one in self._deciders.policies
         )
 
-    def _candidates(self, text: str, severe: bool) -> _Candidates:
-        """The policies whose conditions on the body hold.
-
-        They depend on nothing but which patterns were found, and few combinations ever are, so each is worked out once.
-        """
-        if severe and self.only_frames:
-            return _NOBODY
-        found: Sequence[int] = self._scan.search(text) if text and self._scan is not None else ()
-        key = (severe, *found)
-        known = self._known.get(key)
-        if known is None:
-            policies = tuple(one for one in self._compiled if _body_holds(one, frozenset(found), severe))
-            known = _Candidates(policies, decided=not any(one.tests for one in policies))
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            self._known[key] = known
-        return known
-
-    def _match_carefully(self, view: LogView) -> _Matched:
-        """Where something failed on a record: policy by policy, so that only what fails is out."""
-        matched: list[Compiled] = []
-        for one in self._compiled:
-            try:
-                found: Sequence[int] = ()
-                if (one.required or one.forbidden) and self._scan is not None:
-                    found = self._scan.search(_text(view.body))
-                severe = _severe(view.severity_number, view.severity_text)
-                if _body_holds(one, frozenset(found), severe) and all(test(view) for test in one.tests):
-                    matched.append(one)
-            except Exception:  # noqa: PERF203 (one failing policy must not take the next ones with it)
-                one.failures += 1
-        return tuple(matched)
-
-    def decide(self, matched: _Matched, view: LogView | None = None, call: str | None = None) -> Verdict:
+    def decide(self, matched: Matched, view: LogView | None = None, call: str | None = None) -> Verdict:
         """The verdict that matched policies give together, and their hits and misses. Never raises.
 
         The first to drop takes the hit; what it drops is charged to no rate limit. `view` is read for sample keys only.
@@ -203,8 +183,8 @@ class PolicySet:
             return KEPT
         try:
             dropper = self._dropper(matched, view, call)
-        except Exception:
-            matched[0].failures += 1
+        except Exception as error:
+            matched[0].failed(error)
             return KEPT
         if dropper is None:
             for one in matched:
@@ -217,7 +197,7 @@ class PolicySet:
                 one.misses += 1
         return dropper.drop_verdict
 
-    def _dropper(self, matched: _Matched, view: LogView | None, call: str | None) -> Compiled | None:
+    def _dropper(self, matched: Matched, view: LogView | None, call: str | None) -> Compiled | None:
         first = matched[0]
         if first.drops_all:
             return first
@@ -250,11 +230,51 @@ class PolicySet:
             if held:
                 self._lock.release()
 
+    def transform(self, view: LogView, *, evaluated: bool = False) -> bool:
+        """Change a record that is kept as the policies that match it say; tells whether anything changed. Never raises.
+
+        All conditions are looked at before the first change; then the policies work in the order of their ids. The
+        mappings that `view` was made with are never written to: it gets new ones. What a failing policy did is undone.
+
+        Args:
+            view: the record.
+            evaluated: whether `evaluate` has seen it, and counted the policies that only transform.
+        """
+        matched: list[Compiled] = []
+        if self._changers.policies:
+            matched += self.match_changers(view)
+            if not evaluated:
+                for one in matched:
+                    one.hits += 1
+        if self._deciders_change:
+            matched += (one for one in self._deciders.match(view) if one.changes)
+        start = before = transform.snapshot(view)
+        for one in sorted(matched, key=lambda one: one.id) if len(matched) > 1 else matched:
+            try:
+                for change in one.changes:
+                    change(view)
+                before = transform.snapshot(view)
+            except Exception as error:
+                one.failed(error)
+                transform.restore(view, before)
+        if self._everywhere:
+            self._everywhere.redact(view)
+        return any(now is not then for now, then in zip(transform.snapshot(view), start, strict=True))
+
+    def redact_text(self, text: str, key: str = "") -> str:
+        """`text` as it may leave the process, by the policies that hold for every text. Never raises.
+
+        Args:
+            text: any text: a message that is remembered, a traceback.
+            key: the attribute that it is the value of.
+        """
+        return self._everywhere.text(text, key) if self._everywhere else text
+
     def stats(self) -> list[PolicyStats]:
         """Hits, misses and errors of every policy that has any, by id."""
         found = [PolicyStats(policy, 0, 0, errors) for policy, errors in self._broken]
         for one in self._compiled:
-            errors = (f"failed on {one.failures} records",) if one.failures else ()
+            errors = (f"failed on {one.failures} records, last with {one.last_failure}",) if one.failures else ()
             if one.hits or one.misses or errors:
                 found.append(PolicyStats(one.id, one.hits, one.misses, errors))
         return sorted(found, key=lambda stats: stats.policy_id)
@@ -263,19 +283,6 @@ class PolicySet:
     def evicted(self) -> int:
         """Rate windows that were given up while still open, because too many calls had one."""
         return sum(one.limit.evicted for one in self._compiled if one.limit is not None)
-
-
-def _text(body: Any) -> str:
-    """What patterns are searched for in: text as it is, bytes in their canonical text, anything else not at all."""
-    return body if isinstance(body, str) else body.hex() if isinstance(body, bytes | bytearray) else ""
-
-
-def _severe(number: int, text: str | None) -> bool:
-    return number >= SEVERE if number else text is not None and text.upper() in _SEVERE_TEXTS
-
-
-def _body_holds(one: Compiled, found: frozenset[int], severe: bool) -> bool:
-    return not (severe and one.frame) and one.required <= found and one.forbidden.isdisjoint(found)
 
 
 def _rate_key(one: Compiled, view: LogView | None, call: str | None) -> Hashable:

@@ -28,12 +28,11 @@ _MAX_BYTES: Final = 16 * 1024 * 1024  # a policy file is written by people; anyt
 class Loaded:
     """What was found: all policies (broken ones too, inert and with their errors), and sentences for people.
 
-    `errors` say what is not in force, `notices` what is in force otherwise than its author may think.
+    `errors` say what is not in force.
     """
 
     policies: tuple[Policy, ...] = ()
     errors: list[str] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
 
 
 def load(sources: Sequence[str]) -> Loaded:
@@ -44,7 +43,6 @@ def load(sources: Sequence[str]) -> Loaded:
     """
     found: list[Policy] = []
     errors: list[str] = []
-    notices: list[str] = []
     seen: dict[str, str] = {}
     for source in sources:
         try:
@@ -70,16 +68,7 @@ def load(sources: Sequence[str]) -> Loaded:
                     seen[policy.id] = label
                 found.append(policy)
                 errors.extend(f"{label}: policy {policy.id!r}: {one}; this policy is ignored" for one in policy.errors)
-                notices.extend(f"{label}: policy {policy.id!r}: {one}" for one in _notices(policy))
-    return Loaded(tuple(found), errors, notices)
-
-
-def _notices(policy: Policy) -> list[str]:
-    if policy.errors or not policy.enabled or policy.signal != "log":
-        return []
-    if any(policy.transform.values()):
-        return ["log: transform: transforms are not carried out by this version; its keep value is"]
-    return []
+    return Loaded(tuple(found), errors)
 
 
 def _read(source: str) -> tuple[str, str]:

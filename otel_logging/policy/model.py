@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 FRAME_LABEL: Final = "otel-logging.class"  # label key; the value `frame` marks a policy about per-frame lines
 FRAME: Final = "frame"
+PRIVACY: Final = "privacy"  # the value that marks a policy whose redactions hold for every text of a record
+PRIVACY_LABEL: Final = "otel-logging.privacy"  # from which mode on a bundled redaction is in force
+SPARE_LABEL: Final = "otel-logging.spare"  # the value `ids`: a redaction leaves ids and times alone
+PSEUDONYM_LABEL: Final = "otel-logging.pseudonym"  # the kind of personal data that a redaction is about
 
 # Kinds of fields. The first group is of the specification; the second is ours, for what an application knows.
 ATTRIBUTE: Final = "attribute"
@@ -88,6 +92,53 @@ class Keep:
 
 
 @dataclass(frozen=True)
+class Remove:
+    """Take a field away."""
+
+    field: Field
+
+
+@dataclass(frozen=True)
+class Redact:
+    """Replace a field's value, or what `regex` finds in it; `replacement` is then a template."""
+
+    field: Field
+    replacement: str = "[REDACTED]"
+    regex: str | None = None
+
+
+@dataclass(frozen=True)
+class Rename:
+    """Give an attribute another key; `upsert` overwrites one that has it already."""
+
+    field: Field
+    to: str
+    upsert: bool = False
+
+
+@dataclass(frozen=True)
+class Add:
+    """Set a field; `upsert` overwrites what is there."""
+
+    field: Field
+    value: str
+    upsert: bool = False
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What is changed on a record that stays. The order of the members is the order in which they are carried out."""
+
+    remove: tuple[Remove, ...] = ()
+    redact: tuple[Redact, ...] = ()
+    rename: tuple[Rename, ...] = ()
+    add: tuple[Add, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.remove or self.redact or self.rename or self.add)
+
+
+@dataclass(frozen=True)
 class Extension:
     """Behaviour of one implementation, tied to a policy. `config` is opaque here; its handler reads it."""
 
@@ -108,7 +159,7 @@ class Policy:
     match: tuple[Matcher, ...] = ()
     keep: Keep = field(default_factory=Keep)
     sample_key: Field | None = None
-    transform: Mapping[str, Any] = field(default_factory=dict)
+    transform: Transform = field(default_factory=Transform)
     labels: Mapping[str, Any] = field(default_factory=dict)
     extensions: tuple[Extension, ...] = ()
     signal: Literal["log", "metric", "trace"] = "log"
@@ -119,3 +170,13 @@ class Policy:
     def frame(self) -> bool:
         """Whether this policy is about per-frame lines: off at LOG_LEVEL=DEBUG, never matching WARN and above."""
         return self.labels.get(FRAME_LABEL) == FRAME
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether its redactions of the body by a pattern hold for every text of the record."""
+        return self.labels.get(FRAME_LABEL) == PRIVACY
+
+    @property
+    def only_transforms(self) -> bool:
+        """Whether it has no say in what is kept."""
+        return self.keep.kind == "all" and bool(self.transform)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from otel_logging.policy import patterns
+from otel_logging.policy import operations, patterns
 from otel_logging.policy.fields import SELECTORS, Wrong, numeric_value, selector, snake, typed_value
 from otel_logging.policy.model import (
     ID_FIELDS,
@@ -24,6 +24,7 @@ from otel_logging.policy.model import (
     Matcher,
     Policy,
     PolicyError,
+    Transform,
 )
 
 _SIGNALS: Final = ("log", "metric", "trace")
@@ -33,7 +34,6 @@ _POLICY_KEYS: Final = (
 )  # fmt: skip
 _LOG_KEYS: Final = ("match", "keep", "transform", "sample_key")
 _MATCHER_KEYS: Final = (*SELECTORS, *MATCH_KINDS, "negate", "case_insensitive")
-_TRANSFORM_KEYS: Final = ("remove", "redact", "rename", "add")
 _MODES: Final = ("kept", "dropped", "unmatched", "matched", "all")
 _LABEL_VALUES: Final = ("string_value", "bool_value", "int_value", "double_value")
 _PERCENT: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)%")
@@ -102,7 +102,7 @@ class _Parser:
         if len(targets) != 1:
             self._wrong("", f"exactly one of {', '.join(_SIGNALS)} is needed, {len(targets)} are given")
         signal: Any = targets[0] if len(targets) == 1 else "log"
-        match, keep, sample_key, transform = self._log(parts["log"]) if targets == ["log"] else ((), Keep(), None, {})
+        match, keep, sample_key, transform = self._log(parts["log"]) if targets == ["log"] else ((), Keep(), None, Transform())
         return Policy(
             id=name,
             name=self._text(parts, "name") or name,
@@ -133,12 +133,12 @@ class _Parser:
             return default
         return value
 
-    def _log(self, raw: Any) -> tuple[tuple[Matcher, ...], Keep, Field | None, Mapping[str, Any]]:
+    def _log(self, raw: Any) -> tuple[tuple[Matcher, ...], Keep, Field | None, Transform]:
         try:
             parts = snake(raw, _LOG_KEYS, "log")
         except Wrong as error:
             self._wrong("log", error)
-            return (), Keep(), None, {}
+            return (), Keep(), None, Transform()
         matchers = parts.get("match", [])
         if not isinstance(matchers, list):
             self._wrong("log: match", "must be a list of matchers")
@@ -157,12 +157,9 @@ class _Parser:
                 sample_key = selector(snake(parts["sample_key"], SELECTORS, "sample_key"))
             except Wrong as error:
                 self._wrong("log: sample_key", error)
-        transform: Mapping[str, Any] = {}
+        transform = Transform()
         if "transform" in parts:
-            try:
-                transform = snake(parts["transform"], _TRANSFORM_KEYS, "transform")
-            except Wrong as error:
-                self._wrong("log: transform", error)
+            transform = operations.transform(parts["transform"], "log: transform", self._wrong)
         return match, keep, sample_key, transform
 
     def _matcher(self, raw: Any, path: str) -> Matcher | None:
@@ -234,7 +231,7 @@ def keep_value(raw: Any) -> Keep:
         limit, times = int(found[1]), int(found[2] or 1)
         if 0 < limit < _UINT32 and 0 < times < _UINT32:
             return Keep("rate", limit=limit, window=times * (60 if found[3] == "m" else 1))
-    raise Wrong(f"invalid value {_quoted(text)}; valid: {KEEP_FORMS}")
+    raise Wrong(f"invalid value {patterns.quoted(text)}; valid: {KEEP_FORMS}")
 
 
 def _condition(parts: Mapping[str, Any], found: Field | None) -> tuple[str, Any]:
@@ -266,7 +263,7 @@ def _text(kind: str, value: Any) -> str:
         try:
             patterns.check(value)
         except patterns.BadPattern as error:
-            raise Wrong(f"invalid regex {_quoted(value)}: {error}") from None
+            raise Wrong(f"invalid regex {patterns.quoted(value)}: {error}") from None
     return value
 
 
@@ -302,7 +299,3 @@ def _extension(raw: Any) -> Extension:
     if mode not in _MODES:
         raise Wrong(f"unknown mode {parts['mode']!r}; valid: {', '.join(_MODES)}")
     return Extension(parts["type"], parts["version"], dict(config), mode)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -6,6 +6,7 @@ for policies, and nothing in here knows what a policy is.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import re2
@@ -27,6 +28,26 @@ def _options(max_mem: int = 0) -> Any:
     if max_mem:
         options.max_mem = max_mem
     return options
+
+
+def quoted(pattern: str) -> str:
+    """A pattern as error messages show it."""
+    return json.dumps(pattern, ensure_ascii=False)
+
+
+def compiled(pattern: str) -> Any:
+    """One pattern for finding and replacing; raises as `check` does."""
+    check(pattern)
+    return re2.compile(pattern, options=_options())
+
+
+def encodable(text: str) -> str:
+    """`text` as RE2 can read it: a lone surrogate, which UTF-8 cannot carry, is read as a question mark."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def check(pattern: str) -> None:

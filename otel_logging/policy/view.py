@@ -78,7 +78,7 @@ class _Absent:
 
 
 ABSENT: Final = _Absent()
-_HOMES: Final = {
+HOMES: Final = {
     ATTRIBUTE: "attributes",
     RESOURCE: "resource_attributes",
     SCOPE_ATTRIBUTE: "scope_attributes",
@@ -91,7 +91,7 @@ def reader(field: Field) -> Callable[[LogView], Any]:
     A well-known field that is empty counts as absent, as it does in OTLP, where the two cannot be told apart; an
     attribute is there when its key is.
     """
-    home = _HOMES.get(field.kind)
+    home = HOMES.get(field.kind)
     if home is not None:
         return _path_reader(home, field.path)
     if field.kind in ID_FIELDS:

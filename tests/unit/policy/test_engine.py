@@ -337,13 +337,13 @@ class TestSnapshot:
 
     def test_memory_of_combinations_is_bounded(self, monkeypatch):
         """However many combinations of patterns lines have, few are remembered, and answers stay right."""
-        monkeypatch.setattr("otel_logging.policy.engine._MAX_KNOWN", 8)
+        monkeypatch.setattr("otel_logging.policy.group._MAX_KNOWN", 8)
         letters = "abcdefgh"
         policies = PolicySet([rule(letter, body(contains=letter)) for letter in letters])
         for number in range(256):
             text = "".join(letter for bit, letter in enumerate(letters) if number >> bit & 1) + "."
             assert "".join(one.id for one in policies.match(LogView(text))) + "." == text
-            assert len(policies._known) <= 8
+            assert len(policies._deciders._known) <= 8
 
     def test_drops_all_knows_only_what_it_was_told(self):
         """A promise that everything is dropped is given only where nothing unknown could change it."""
@@ -373,7 +373,7 @@ class TestFailOpen:
         view.attributes = Hostile()
         assert policies.evaluate(view).policy == "good"
         assert counts(policies) == {"bad": (0, 0), "good": (1, 0)}
-        assert policies.stats()[0].errors == ("failed on 1 records",)
+        assert policies.stats()[0].errors == ("failed on 1 records, last with RuntimeError",)
 
     def test_a_failure_while_deciding_keeps_the_record(self):
         """A clock or a key that fails never loses a record."""
@@ -383,7 +383,7 @@ class TestFailOpen:
 
         policies = PolicySet([rule("r", keep="1/s")], clock=broken)
         assert policies.evaluate(LogView("x")).keep
-        assert policies.stats()[0].errors == ("failed on 1 records",)
+        assert policies.stats()[0].errors == ("failed on 1 records, last with OSError",)
 
     def test_a_policy_made_by_hand_that_cannot_be_compiled(self):
         """A policy that did not come through the parser is judged all the same, and the others are in force."""

@@ -156,14 +156,3 @@ class TestWrongFiles:
         assert "is not a UTF-8 text file" in loaded.errors[2]
         assert loaded.errors[3].startswith("vioce: there is no bundled policy set of this name; valid: ")
         assert "voice, or the path of a file" in loaded.errors[3]
-
-    def test_transforms_are_accepted_with_a_notice(self, written):
-        """A policy that transforms is in force with its keep value, and its author is told what is not done."""
-        loaded = load(
-            [written("id: p\nlog: {match: [{log_field: body, exact: x}], transform: {remove: [{log_field: body}]}}\n")]
-        )
-        assert loaded.errors == []
-        assert loaded.notices == [
-            "rules.yaml: policy 'p': log: transform: transforms are not carried out by this version; its keep value is"
-        ]
-        assert not loaded.policies[0].errors

@@ -1,0 +1,55 @@
+"""Which policies are in force: those that were asked for, and the bundled redactions of a privacy mode.
+
+Reading is `load`'s business. A policy of the user's own replaces a bundled redaction of the same id: that is how one is
+changed or switched off.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from otel_logging.policy.engine import PolicySet
+from otel_logging.policy.load import load
+from otel_logging.policy.model import PRIVACY_LABEL
+
+if TYPE_CHECKING:
+    from otel_logging.policy.model import Policy
+
+BUNDLED: Final = "privacy"
+_MODES: Final = {"off": ("always",), "secrets": ("always", "secrets"), "strict": ("always", "secrets", "strict")}
+
+
+@functools.lru_cache(maxsize=len(_MODES))
+def privacy(mode: str) -> tuple[Policy, ...]:
+    """The bundled redactions that are in force in `mode`: `off`, `secrets` or `strict`."""
+    wanted = _MODES[mode]
+    return tuple(policy for policy in load([BUNDLED]).policies if policy.labels.get(PRIVACY_LABEL) in wanted)
+
+
+def in_force(
+    sources: Sequence[str],
+    mode: str,
+    *,
+    frame_policies: bool = True,
+    clock: Callable[[], float] = time.monotonic,
+    pseudonym_key: bytes | None = None,
+) -> tuple[PolicySet, list[str]]:
+    """The compiled set, and the sentences about what is wrong in the sources. Never raises for what it finds.
+
+    Args:
+        sources: as for `load`. The bundled redactions need not be named: `mode` brings them.
+        mode: of OTEL_LOGGING_PRIVACY.
+        frame_policies: as for `PolicySet`.
+        clock: as for `PolicySet`.
+        pseudonym_key: as for `PolicySet`.
+    """
+    loaded = load([source for source in sources if source != BUNDLED])
+    own = {policy.id for policy in loaded.policies if not policy.errors}
+    bundled = [policy for policy in privacy(mode) if policy.id not in own]
+    policies = PolicySet(
+        [*loaded.policies, *bundled], frame_policies=frame_policies, clock=clock, pseudonym_key=pseudonym_key
+    )
+    return policies, loaded.errors
