@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_logging.boot import configure
 from otel_logging.boot.stand_ins import StandIns
-from otel_logging.bridge import scope
+from otel_logging.bridge import scope, summary, suppressed
 from otel_logging.bridge.ledger import ledger
 from otel_logging.calls import limits, registry
 
@@ -83,8 +83,17 @@ class Sink:
     def records(self) -> list[Record]:
         """The exported records in the order in which they were made.
 
-        Records that wait for their call's name are not among them yet: see `flush`.
+        Records that wait for their call's name are not among them yet: see `flush`. What otel-logging itself says at
+        the end of a call is not among them either: see `summaries`.
         """
+        return [record for record in self._all() if record.event_name not in _SUMMARY_EVENTS]
+
+    @property
+    def summaries(self) -> list[Record]:
+        """The records that tell what became of a call's records, one for each call that has ended."""
+        return [record for record in self._all() if record.event_name in _SUMMARY_EVENTS]
+
+    def _all(self) -> list[Record]:
         settle()
         return [_record(one) for one in self._logs.all()]
 
@@ -220,6 +229,7 @@ class _Spans(_Kept, SpanExporter):
         return SpanExportResult.SUCCESS
 
 
+_SUMMARY_EVENTS = frozenset({summary.EVENT, summary.LIMITS_EVENT})
 _LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 
 
@@ -284,6 +294,7 @@ def _clocks(clock: FakeClock | None) -> Iterator[None]:
 def _forget_calls() -> None:
     registry.reset()
     limits.reset()
+    suppressed.reset()
 
 
 def _leave(token: Any) -> None:

@@ -43,6 +43,7 @@ class Active:
         self.flushers: list[Callable[[int], Any]] = []  # take milliseconds
         self.closers: list[Callable[[int], Any]] = []  # take milliseconds
         self.undo: list[Callable[[], Any]] = []
+        self.last_words: list[Callable[[], Any]] = []  # what still makes records when the calls have ended
         self.closed = False
 
 
@@ -84,8 +85,23 @@ def configured() -> Active | None:
 
 
 def stats() -> dict[str, Any]:
-    """The ledger of this process: `created`, `exported`, `held`, `dropped` by reason, `incidents` by kind."""
-    return ledger.snapshot()
+    """The ledger of this process: `created`, `exported`, `held`, `dropped` by reason.
+
+    Beside the balance: `recovered`; `policies`, hits and misses of each; `evicted`, what bounded tables gave up;
+    `incidents` by kind. docs/reference/ledger.md says what each means.
+    """
+    books = ledger.snapshot()
+    books["policies"] = {}
+    active = configured()
+    if active is not None and active.pipeline is not None:
+        policies = active.pipeline.policies
+        books["policies"] = {
+            one.policy_id: {"hits": one.hits, "misses": one.misses, "errors": list(one.errors)}
+            for one in policies.stats()
+        }
+        if policies.evicted:
+            books["evicted"]["rate_windows"] = policies.evicted
+    return books
 
 
 def force_flush(timeout: float = 5.0) -> bool:
@@ -131,6 +147,7 @@ def close(timeout: float = 5.0) -> bool:
 
     with _step("ending the open calls"):
         calls.end_all("process_end")
+    _say_last_words(active)
     return _flush(active, timeout)
 
 
@@ -140,6 +157,7 @@ def _take_down(active: Active, timeout: float) -> bool:
         from otel_logging.calls import call as calls
 
         calls.end_all("shutdown")
+    _say_last_words(active)
     done = _flush(active, timeout)
     for undo in reversed(active.undo):
         with _step("undoing a patch"):
@@ -150,6 +168,12 @@ def _take_down(active: Active, timeout: float) -> bool:
             done = closer(max(int((deadline - time.monotonic()) * 1000), 100)) is not False and done
     active.closed = True
     return done
+
+
+def _say_last_words(active: Active) -> None:
+    for say in active.last_words:
+        with _step("telling of what limits held back"):
+            say()
 
 
 @contextlib.contextmanager
@@ -186,6 +210,14 @@ def _after_fork() -> None:
     _lock = threading.RLock()
     ledger.reset()
     trouble.reset()
+    with _step("the counts of calls that came along"):
+        from otel_logging.bridge import summary, suppressed
+        from otel_logging.calls import registry
+
+        summary.settle(suppressed.outside)
+        for one in registry.snapshot():
+            if one.memory is not None:
+                summary.settle(one.memory)
 
 
 # -- building ----------------------------------------------------------------------------------------------------------
@@ -230,6 +262,14 @@ def _build(active: Active) -> None:
         from otel_logging.boot import providers
 
         providers.spans(active, resource)
+    with _step("the guards and the summaries of calls"):
+        _guard(active, pipeline)
+    with _step("the books as OTel metrics"):
+        from otel_logging.bridge import metrics
+
+        if metrics.asked_for(os.environ):
+            metrics.install(ledger.snapshot)
+            active.undo.append(metrics.uninstall)
     _patch(active, pipeline)
     handler.set_pipeline(pipeline)
     active.undo.append(lambda: handler.set_pipeline(None))
@@ -237,6 +277,21 @@ def _build(active: Active) -> None:
     active.undo.append(gate.uninstall)
     if stand_ins is None:
         _announce(settings, pipeline)
+
+
+def _guard(active: Active, pipeline: Pipeline) -> None:
+    """What keeps calls quiet that no rule knows, and what says of each call what became of its records."""
+    from otel_logging.bridge import memory
+    from otel_logging.bridge.guards import Guards
+    from otel_logging.bridge.summary import Summaries
+    from otel_logging.calls import timer
+
+    clock = active.stand_ins.clock if active.stand_ins is not None else None
+    pipeline.guards = Guards(repeat=not active.settings.debug, clock=clock or time.monotonic)
+    summaries = Summaries(pipeline, timer.schedule)
+    active.undo.append(summaries.uninstall)
+    active.undo.append(memory.listen(summaries))
+    active.last_words.append(summaries.close)
 
 
 def _patch(active: Active, pipeline: Pipeline) -> None:

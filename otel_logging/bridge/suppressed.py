@@ -80,6 +80,12 @@ def untold(memory: CallMemory) -> dict[str, int]:
     return {reason: n for reason, n in found.items() if n > 0}
 
 
+def reset() -> None:
+    """Forget what was counted outside of calls: for tests."""
+    outside.counts.clear()
+    outside.guards.clear()
+
+
 # -- `every()` and its like ask before there is a record: the next line of the same function carries their count. ------
 
 
