@@ -270,6 +270,8 @@ def _build(active: Active) -> None:
         if metrics.asked_for(os.environ):
             metrics.install(ledger.snapshot)
             active.undo.append(metrics.uninstall)
+    with _step("the flight recorder"):
+        _record(active, pipeline)
     _patch(active, pipeline)
     handler.set_pipeline(pipeline)
     active.undo.append(lambda: handler.set_pipeline(None))
@@ -292,6 +294,38 @@ def _guard(active: Active, pipeline: Pipeline) -> None:
     active.undo.append(summaries.uninstall)
     active.undo.append(memory.listen(summaries))
     active.last_words.append(summaries.close)
+
+
+def _record(active: Active, pipeline: Pipeline) -> None:
+    """The flight recorder, with its attic where a store was asked for."""
+    from otel_logging.boot import applog
+    from otel_logging.bridge import recorder_config
+    from otel_logging.bridge.recorder import Recorder
+    from otel_logging.calls import registry
+
+    settings, stand_ins = active.settings, active.stand_ins
+    config = recorder_config.read(pipeline.policies.policies, settings)
+    if config is None:
+        return
+    attic = None
+    if settings.store is not None and ("local" in settings.logs_exporter or "store" in settings.given):
+        from otel_logging.export.attic import Attic
+
+        attic = Attic(settings.store, settings.service_name)
+    if pipeline.provider is None and attic is None:
+        return  # nowhere to give anything back to
+    recorder = pipeline.recorder = Recorder(
+        pipeline,
+        config,
+        quiet=applog.is_quiet,
+        about=registry.about,
+        find=registry.memory_of,
+        attic=attic,
+        metered=settings.logs_exporter != ("local",) or stand_ins is not None,
+        clock=(stand_ins.clock if stand_ins is not None else None) or time.monotonic,
+    )
+    active.flushers.insert(0, recorder.flush)  # what it gives back is to be flushed by the others
+    active.undo.append(recorder.close)
 
 
 def _patch(active: Active, pipeline: Pipeline) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import scope, suppressed, translate
@@ -199,10 +198,10 @@ def _dropped(
     call = scope.current.get()
     if call is not None:
         memory = call.memory
-        if memory.open_until and memory.open_until > monotonic():
-            thread.trigger = memory.open_reason
-            return True
         if pipeline.recorder is not None:
+            if memory.open_until and pipeline.recorder.admits(memory, text):
+                thread.trigger = memory.open_reason
+                return True
             pipeline.recorder.remember(memory, logger.name, level, text, kwargs, reason)
         counts = memory.counts
         counts[reason] = counts.get(reason, 0) + 1
@@ -223,10 +222,11 @@ def _below(
         if not pipeline.recorder.listens(logger):
             return False
         memory = call.memory
-        if memory.open_until and memory.open_until > monotonic():
+        text = _render(msg, args)
+        if memory.open_until and pipeline.recorder.admits(memory, text):
             thread.trigger = memory.open_reason
             return True
-        pipeline.recorder.remember(memory, logger.name, level, _render(msg, args), kwargs, None)
+        pipeline.recorder.remember(memory, logger.name, level, text, kwargs, None)
     except Exception:
         return False  # nobody asked for this message; what it cannot be rendered into is nobody's loss
     return False

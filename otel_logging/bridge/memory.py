@@ -54,6 +54,11 @@ class CallMemory:
         """The call has got its name."""
         self.call_sid = call_sid
         self.trace_id = trace_id
+        _tell("named", self, call_sid)
+
+    def went_wrong(self, how: str) -> None:
+        """Something went wrong with the call that no record tells of: an exception left it, its stream broke off."""
+        _tell("failed", self, how)
 
     def absorb(self, other: CallMemory) -> None:
         """A handle that remembered on its own turns out to be this call: take over what it remembered."""
@@ -70,7 +75,7 @@ class CallMemory:
 
 
 Listener = Callable[[str, CallMemory, Any], None]
-"""Called as `listener(event, memory, argument)` with events `absorbed`, `ended` and `forgotten`."""
+"""Called as `listener(event, memory, argument)` with events `named`, `absorbed`, `failed`, `ended` and `forgotten`."""
 
 _listeners: Final[list[Listener]] = []
 

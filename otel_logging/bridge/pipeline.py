@@ -53,6 +53,9 @@ class Recorder(Protocol):
     ) -> None:
         """Keep a message that was dropped for `reason`, or that was below its level (None)."""
 
+    def admits(self, memory: CallMemory, text: str) -> bool:
+        """Whether a message that is not wanted passes, because its call went wrong a moment ago."""
+
     def saw(self, memory: CallMemory, record: logging.LogRecord) -> None:
         """A record of the call is about to be sent; it may be one that triggers."""
 
@@ -230,7 +233,7 @@ class Pipeline:
             log_record.attributes[translate.SUPPRESSED] = held_back
         if trigger is not None and isinstance(log_record.attributes, dict):
             log_record.attributes[translate.TRIGGER] = trigger
-        elif call is not None and self.recorder is not None:
+        if call is not None and self.recorder is not None:
             self.recorder.saw(call.memory, record)  # before the record is sent, as what led to it comes first
         thread.inside = True
         try:
@@ -298,6 +301,30 @@ class Pipeline:
         finally:
             thread.inside = inside
 
+    def give_back(self, name: str, log_record: LogRecord, reason: str | None) -> bool:
+        """Send a message to the exporters that was dropped for `reason`, or that was below its level (None).
+
+        In the books it is no longer dropped. The console shows it at LOG_LEVEL=DEBUG only. False if it got lost.
+        """
+        if self.provider is None:
+            return False
+        if reason is None:
+            self.books.created()
+        else:
+            self.books.dropped(reason, -1)
+        inside, thread.inside = thread.inside, True
+        try:
+            if self.floor <= logging.DEBUG:
+                self._print(_printable(name, log_record), log_record)
+            self._emit(name, log_record)
+        except Exception as error:
+            self._lost(error)
+            return False
+        else:
+            return True
+        finally:
+            thread.inside = inside
+
     def _deliver(self, name: str, log_record: LogRecord, call: CallScope) -> None:
         """The call has a name now, or will have none in time."""
         try:
@@ -334,6 +361,15 @@ def call_key() -> str | None:
     if call is None:
         return None
     return call.call_sid or f"#{id(call)}"
+
+
+def _printable(name: str, log_record: LogRecord) -> logging.LogRecord:
+    """What the console prints of a record that was given back."""
+    level = logging.getLevelName({"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text := log_record.severity_text or "", text))
+    shown = logging.LogRecord(name, level if isinstance(level, int) else 0, "", 0, log_record.body, None, None)
+    shown.created = (log_record.timestamp or 0) / 1e9
+    shown.msecs = shown.created % 1 * 1000
+    return shown
 
 
 def _size(log_record: LogRecord) -> int:

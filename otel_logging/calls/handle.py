@@ -217,6 +217,8 @@ class Call:
             if known is None and not self._ended and (whole or was_opener):
                 self._ended = True
                 self._end_reason = reason
+        if was_opener or whole:
+            self._note_failure(reason, error, whole=whole)
         if known is not None:
             if error is not None and known.span is not None:
                 spans.record_error(known.span, error)
@@ -227,6 +229,14 @@ class Call:
         elif whole or was_opener:
             self._memory.end(reason)
         self._room.release()
+
+    def _note_failure(self, reason: str, error: BaseException | None, *, whole: bool) -> None:
+        """Tell the bridge what the call's records may not: what was dropped is of interest now."""
+        if error is not None:
+            self.memory.went_wrong("exception")
+        elif reason == "cancelled" or (whole and reason == "closed_without_stop"):
+            # A socket that only watches the call may close as it likes: it leaves, and does not end the call.
+            self.memory.went_wrong(reason)
 
     # What `spans` and `limits` keep here.
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from otel_logging.bridge.memory import CallMemory
+
 LINGER_SECONDS = 60.0  # an ended call can still be found
 GRACE_SECONDS = 60.0  # a call that nobody holds open waits for its next part: a webhook is followed by a stream
 IDLE_SECONDS = 2 * 60 * 60.0  # nothing heard of a call: it is over, its end was missed
@@ -27,6 +29,8 @@ MAX_CALLS = 10_000  # ended ones go first, then the one not heard of for longest
 # What a carrier says when it has hung up. Whoever asks for such a call within the linger finds it, but does not open
 # it again; any other end may be followed by more of the same call.
 FINAL = frozenset({"stop", "completed", "busy", "failed", "no-answer", "canceled"})
+
+PROCESS_END = "process_end"  # why calls end with their process
 
 clock = time.monotonic
 
@@ -60,6 +64,18 @@ def find(call_sid: str) -> State | None:
         if found is not None and found.ended_at is not None and clock() - found.ended_at > LINGER_SECONDS:
             return None
         return found
+
+
+def memory_of(call_sid: str) -> CallMemory | None:
+    """The bridge's page about a call that `find` finds."""
+    found = find(call_sid)
+    return None if found is None else found.memory
+
+
+def about(call_sid: str) -> tuple[int, Mapping[str, Any]] | None:
+    """The span id and the attributes of a call that `find` finds."""
+    found = find(call_sid)
+    return None if found is None else (found.span_id, found.attributes)
 
 
 def tidy() -> None:
@@ -119,6 +135,8 @@ def leave(one: State, reason: str, grace: float, *, whole: bool) -> None:
 def end_all(reason: str) -> None:
     """End every open call: the process is about to."""
     for one in snapshot():
+        if one.openers and not one.ended and reason == PROCESS_END and one.memory is not None:
+            one.memory.went_wrong(reason)  # in mid-call; one that nobody holds open may go on elsewhere
         end(one, reason)
 
 

@@ -23,6 +23,7 @@ VERBS: Final = {
     "call": "one call of all services in time order, whatever you paste: call id, trace id, traceparent, prefix",
     "search": "records by text, level, service, time, attribute, pattern",
     "calls": "the calls of the store, newest first",
+    "recall": "bring back what was remembered of a call that ended well",
     "stats": "what the store holds",
     "demo": "a small voice service under otel-logging, called for real",
 }

@@ -85,8 +85,8 @@ class JsonlFile:
             self._close()
 
     def _open(self) -> None:
-        _make_private(self._folder.parent)
-        _make_private(self._folder)
+        make_private(self._folder.parent)
+        make_private(self._folder)
         start = datetime.now(timezone.utc)
         for more in range(_TRIES):
             path = self._folder / file_name(self._service, os.getpid(), start + timedelta(microseconds=more))
@@ -133,7 +133,7 @@ class JsonlFile:
         self._begin()
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Make a folder with mode 0700; one that is there is left as it is: it may be somebody's `/tmp`."""
     try:
         folder.mkdir(mode=0o700, parents=True)

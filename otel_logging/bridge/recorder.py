@@ -1,0 +1,549 @@
+"""The flight recorder: what was dropped in a call is remembered, and given back when the call goes wrong.
+
+Remembering happens in the thread that logged and must cost next to nothing; everything else happens on a background
+thread. What goes wrong is told by records (`saw`), by calls (the events of `memory`) and from outside (`trigger_call`).
+The ring itself is in `ring`, translation in `replay`, the words of the policy file in `recorder_config`. Nothing in
+here raises into the application.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import types
+import weakref
+from collections import deque
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import get_current_span
+
+from otel_logging import trouble
+from otel_logging.bridge import memory as memories
+from otel_logging.bridge import replay, translate
+from otel_logging.bridge.background import Background
+from otel_logging.bridge.replay import About
+from otel_logging.bridge.ring import NO_CONTEXT, NO_IDS, PER_RECORD, Ring, Total
+from otel_logging.bridge.values import safe_str
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from otel_logging.bridge.memory import CallMemory
+    from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.bridge.recorder_config import Config
+    from otel_logging.bridge.replay import Redact
+    from otel_logging.bridge.ring import Entry
+
+LOGGER: Final = "otel_logging.recorder"
+_LONG: Final = 512  # characters; longer texts are counted at once
+_LONGEST: Final = 8192  # characters of a text that are remembered
+_MAX_EXTRAS: Final = 32
+_MAX_EXTRA_TEXT: Final = 1024
+_MAX_TRACEBACK: Final = 8192
+_AS_EXPORTED: Final = 300  # bytes that an exported record takes beside its content: ids, names, marks
+_UNNAMED_SECONDS: Final = 2.0  # a call that has gone wrong before it had a name: how long its records wait for one
+_SUMMARY_SECONDS: Final = 60.0  # one line per call and minute about replays over the budget
+_MAX_KNOWN: Final = 4096
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
+
+class Attic(Protocol):
+    """Where the rings of calls that ended well are kept (see `export.attic`)."""
+
+    def put(self, page: Mapping[str, Any]) -> bool:
+        """Keep a call, in place of what was kept of it before."""
+
+    def discard(self, call_sid: str) -> None:
+        """The call has been given back after all."""
+
+    def to_store(self, page: Mapping[str, Any], trigger: str) -> bool:
+        """Write a call's records into the local store, and nowhere else."""
+
+
+class _Minute:
+    """Bytes that were given back within the last minute, counted by the second."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._sum = 0
+        self._seconds: deque[list[int]] = deque()
+        self._lock = threading.RLock()
+
+    def take(self, size: int, now: float) -> bool:
+        """Charge `size` bytes; False, and nothing is charged, where they are too many."""
+        with self._lock:
+            seconds = self._seconds
+            while seconds and seconds[0][0] <= now - 60:
+                self._sum -= seconds.popleft()[1]
+            if self._sum + size > self._most:
+                return False
+            self._sum += size
+            if seconds and seconds[-1][0] == int(now):
+                seconds[-1][1] += size
+            else:
+                seconds.append([int(now), size])
+            return True
+
+
+class Recorder:
+    """The flight recorder of this process.
+
+    Args:
+        pipeline: where messages are given back to.
+        config: budgets and triggers.
+        quiet: tells by name the libraries whose messages below their level are not remembered.
+        about: the span id and the attributes of a named call, None where it is not known.
+        attic: where rings go that nobody needed, None for nowhere.
+        redact: applied to what goes into the attic or to the store alone; exporting processors redact for themselves.
+        metered: False where nothing given back is paid for, as the local store is the only destination.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        config: Config,
+        *,
+        quiet: Callable[[str], bool],
+        about: Callable[[str], tuple[int, Mapping[str, Any]] | None],
+        find: Callable[[str], CallMemory | None],
+        attic: Attic | None = None,
+        redact: Redact | None = None,
+        metered: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pipeline = pipeline
+        self._config = config
+        self._quiet = quiet
+        self._about = about
+        self._find = find
+        self._attic = attic
+        self._redact = redact
+        self._metered = metered
+        self._clock = clock
+        self._lowest = config.lowest
+        self._callbacks: list[Callable[[str, str], None]] = []
+        self._background = Background()
+        self._begin()
+        self.remember = self._fast_remember()  # type: ignore[method-assign]
+        self._unlisten = memories.listen(self._on_event)
+        _recorders.add(self)
+
+    def _begin(self) -> None:
+        self.over_budget = 0
+        self._total = Total(self._config.bytes_per_process)
+        self._minute = _Minute(self._config.replay_bytes_per_minute)
+        self._rings: weakref.WeakSet[Ring] = weakref.WeakSet()
+        self._rings_lock = threading.RLock()
+        self._room_lock = threading.RLock()
+        self._listening: dict[str, bool] = {}
+
+    # -- remembering: the hot path -------------------------------------------------------------------------------------
+
+    def listens(self, logger: logging.Logger) -> bool:
+        """Whether messages of this logger that are below its level are remembered: not those of quiet libraries."""
+        found = self._listening.get(logger.name)
+        if found is None:
+            found = not self._quiet(logger.name)
+            if len(self._listening) >= _MAX_KNOWN:
+                self._listening.clear()
+            self._listening[logger.name] = found
+        return found and not logger.disabled
+
+    def remember(
+        self, memory: CallMemory, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
+    ) -> None:
+        """Keep a message that was dropped for `reason`, or that was below its level (None)."""
+        raise NotImplementedError  # replaced in each instance by a function that looks nothing up
+
+    def _fast_remember(self) -> Callable[..., None]:
+        # A closure: attribute look-ups on `self` would be a fifth of the whole cost. No lock: see `ring`.
+        now, context, no_ring = time_ns, _context_getter(), self._ring_of
+        new_context, roll, unusual = self._new_context, self._roll, self._unusual
+
+        def remember(
+            memory: CallMemory, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
+        ) -> None:
+            ring = memory.ring
+            if ring is None:
+                ring = no_ring(memory)
+            seen = ring.seen
+            current = context()
+            if current is not seen[0]:
+                seen = new_context(ring, current)
+            if kwargs or len(text) > _LONG:
+                unusual(ring, name, level, text, kwargs, reason)
+                return
+            pending = ring.pending
+            pending.append((now(), level, name, text, seen[1], reason, None))
+            if len(pending) >= ring.chunk:
+                roll(ring)
+
+        return remember
+
+    def _unusual(
+        self, ring: Ring, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
+    ) -> None:
+        """A message with extras or a long text."""
+        if type(text) is not str:
+            text = safe_str(text)
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}… [otel-logging: {len(text) - _LONGEST} characters cut]"
+        extras = _flat(kwargs) if kwargs else None
+        if extras:
+            ring.extras = True
+        ring.pending.append((time_ns(), level, name, text, ring.seen[1], reason, extras))
+        if len(text) > _LONG or len(ring.pending) >= ring.chunk:
+            self._roll(ring)
+
+    def _new_context(self, ring: Ring, context: Any) -> tuple[Any, tuple[int, int]]:
+        """The ids of an OTel context that the ring has not just seen. It is let go of when the call ends."""
+        span = get_current_span(context).get_span_context()
+        seen = (context, (span.trace_id, span.span_id) if span.is_valid else NO_IDS)
+        ring.seen = seen
+        return seen
+
+    def _ring_of(self, memory: CallMemory) -> Ring:
+        with memory.lock:
+            ring: Ring | None = memory.ring
+            if ring is None:
+                ring = Ring(memory, self._total, self._config.records_per_call, self._config.bytes_per_call)
+                with self._rings_lock:
+                    self._rings.add(ring)
+                memory.ring = ring
+            return ring
+
+    def _roll(self, ring: Ring) -> None:
+        if ring.roll():
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """The process remembers too much: the oldest goes, of whichever call, until a tenth is free again."""
+        if not self._room_lock.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            rings = self._all_rings()
+            # Rings of calls that nobody holds any more have gone without a word.
+            total = self._total
+            total.add(sum(ring.weight() for ring in rings) - total.bytes)
+            while total.bytes > total.most * 0.9:
+                ages = sorted((age, number) for number, ring in enumerate(rings) if (age := ring.oldest()) is not None)
+                if not ages:
+                    return
+                for _, number in ages[: len(ages) // 8 + 1]:
+                    rings[number].give_up_oldest()
+                    if total.bytes <= total.most * 0.9:
+                        return
+        finally:
+            self._room_lock.release()
+
+    def _all_rings(self) -> list[Ring]:
+        with self._rings_lock:
+            return list(self._rings)
+
+    # -- triggers ------------------------------------------------------------------------------------------------------
+
+    def saw(self, memory: CallMemory, record: logging.LogRecord) -> None:
+        """A record of the call is about to be sent; it may be one that triggers."""
+        try:
+            level = record.levelno
+            if isinstance(level, (int, float)) and level >= self._lowest and self._triggers(record):
+                self.trigger(memory, logging.getLevelName(level).lower())
+        except Exception as error:
+            trouble.report("recorder", f"a record could not be looked at: {type(error).__name__}: {error}")
+
+    def _triggers(self, record: logging.LogRecord) -> bool:
+        def text() -> str:
+            return translate.body_of(record)
+
+        config = self._config
+        return any(one.matches(record.levelno, record.name, text) for one in config.records) and not any(
+            one.matches(record.levelno, record.name, text) for one in config.ignored
+        )
+
+    def trigger_call(self, call_sid: str, reason: str) -> bool:
+        """The call has gone wrong in another process; True if it is known here. Tells nobody else."""
+        memory = self._find(call_sid)
+        if memory is None:
+            return False
+        self.trigger(memory, reason, tell=False)
+        return True
+
+    def on_trigger(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
+        """Have `callback(call_sid, reason)` called, on a background thread, when a call goes wrong in this process.
+
+        Returns what ends that.
+        """
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
+
+    def trigger(self, memory: CallMemory, reason: str, *, tell: bool = True) -> None:
+        """Give back what the call remembers, and let everything of it through for some seconds. Never raises.
+
+        While the call is let through after an earlier trigger, nothing more happens.
+        """
+        try:
+            now = self._clock()
+            ring = self._ring_of(memory)
+            with memory.lock:
+                if ring.asked is not None or (memory.open_until > now and not len(ring)):
+                    return
+                if memory.call_sid is None and not memory.ended:
+                    ring.asked = reason
+                    self._open(memory, reason, now)
+                    self._background.later(_UNNAMED_SECONDS, lambda: self._give_back_asked(memory))
+                    return
+                self._give_back(memory, ring, reason, now)
+            if tell and memory.call_sid is not None and self._callbacks:
+                self._background.submit(lambda: self._tell(memory.call_sid or "", reason))
+        except Exception as error:
+            trouble.report("recorder", f"a call could not be given back: {type(error).__name__}: {error}")
+
+    def _tell(self, call_sid: str, reason: str) -> None:
+        for callback in tuple(self._callbacks):
+            try:
+                callback(call_sid, reason)
+            except Exception as error:  # noqa: PERF203 (each callback on its own)
+                trouble.report("recorder", f"other processes were not told of a trigger: {type(error).__name__}")
+
+    def _open(self, memory: CallMemory, reason: str, now: float) -> None:
+        if not memory.ended:
+            memory.open_reason = reason
+            memory.open_until = now + self._config.seconds_after
+
+    def _give_back_asked(self, memory: CallMemory) -> None:
+        """A call that went wrong before it had a name has one now, or will have none."""
+        with memory.lock:
+            ring: Ring | None = memory.ring
+            if ring is None or ring.asked is None:
+                return
+            reason, ring.asked = ring.asked, None
+            self._give_back(memory, ring, reason, self._clock())
+        if memory.call_sid is not None and self._callbacks:
+            self._tell(memory.call_sid, reason)
+
+    def _give_back(self, memory: CallMemory, ring: Ring, reason: str, now: float) -> None:
+        ring.roll()
+        if self._pipeline.provider is None and self._attic is None:
+            return  # nowhere to give it back to
+        size = ring.content + ring.records * _AS_EXPORTED
+        replays = ring.replays >= self._config.replays_per_call
+        if self._pipeline.provider is None or (self._metered and (replays or not self._minute.take(size, now))):
+            self._over(memory, ring, reason, now)
+            return
+        ring.replays += 1
+        self._open(memory, reason, now)
+        entries = ring.take()
+        if entries:
+            self._background.submit(lambda: self._replay(memory, entries, reason))
+
+    def _replay(self, memory: CallMemory, entries: list[Entry], reason: str) -> None:
+        if self._attic is not None and memory.call_sid is not None:
+            self._attic.discard(memory.call_sid)
+        done = replay.replay(self._pipeline, entries, self._about_call(memory), reason, self._background)
+        self._count(memory, done)
+
+    def _count(self, memory: CallMemory, done: int) -> None:
+        with memory.lock:
+            memory.counts["recovered"] = memory.counts.get("recovered", 0) + done
+        self._pipeline.books.recovered(done)
+
+    def _about_call(self, memory: CallMemory) -> About:
+        sid = memory.call_sid
+        if sid is None:
+            return About()
+        span_id, attributes = self._about(sid) or (0, {})
+        return About(sid, memory.trace_id, span_id, attributes)
+
+    # -- over the budget -----------------------------------------------------------------------------------------------
+
+    def admits(self, memory: CallMemory, text: str) -> bool:
+        """Whether a message that is not wanted passes, as its call went wrong a moment ago. Charged to the budget."""
+        now = self._clock()
+        if memory.open_until <= now:
+            memory.open_until = 0.0
+            return False
+        if self._metered and not self._minute.take(len(text) + PER_RECORD + _AS_EXPORTED, now):
+            memory.open_until = 0.0  # it is remembered again, for a trigger in better times
+            return False
+        return True
+
+    def _over(self, memory: CallMemory, ring: Ring, reason: str, now: float) -> None:
+        """No budget for a replay: to the local store alone where there is one, else the ring stays as it is."""
+        number = len(ring)
+        if not number:
+            return
+        first = ring.summed_up < 0 or now - ring.summed_up >= _SUMMARY_SECONDS
+        if first:
+            ring.summed_up = now
+        self.over_budget += number
+        attic, entries = self._attic, ring.take() if self._attic is not None else []
+
+        def job() -> None:
+            about = self._about_call(memory)
+            stored = attic is not None and attic.to_store(
+                replay.page(entries, about, self._pipeline.resource, self._redact), reason
+            )
+            if stored and memory.call_sid is not None and attic is not None:
+                attic.discard(memory.call_sid)
+            if first and self._pipeline.provider is not None:
+                what = "went to the local store only" if stored else "stay in memory and are not exported"
+                self._say(memory, about, reason, f"{number} remembered records of the call {what}: ")
+
+        self._background.submit(job)
+
+    def _say(self, memory: CallMemory, about: About, reason: str, what: str) -> None:
+        config = self._config
+        ring: Ring | None = memory.ring
+        spent = (
+            f"the call was given back {ring.replays} times"
+            if ring is not None and ring.replays >= config.replays_per_call
+            else f"{config.replay_bytes_per_minute} bytes a minute were given back"
+        )
+        entry: Entry = (time_ns(), logging.WARNING, LOGGER, f"flight recorder: {what}{spent}", NO_IDS, None, None)
+        made = replay.log_record(entry, about, reason)
+        if isinstance(made.attributes, dict):
+            del made.attributes[translate.RECOVERED]
+        self._pipeline.give_back(LOGGER, made, None)
+
+    # -- what calls tell -----------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: str, memory: CallMemory, argument: Any) -> None:
+        ring: Ring | None = memory.ring
+        if event == "failed":
+            if argument in self._config.events:
+                self.trigger(memory, argument)
+        elif event == "named":
+            if ring is not None and ring.asked is not None:
+                self._background.submit(lambda: self._give_back_asked(memory))
+        elif event == "absorbed":
+            self._absorbed(memory, argument)
+        elif event == "ended":
+            if ring is not None:
+                ring.seen = NO_CONTEXT
+                self._background.submit(lambda: self._ended(memory))
+        elif event == "forgotten" and ring is not None:
+            ring.forget()
+
+    def _absorbed(self, memory: CallMemory, other: CallMemory) -> None:
+        theirs: Ring | None = other.ring
+        if theirs is None:
+            return
+        ring = self._ring_of(memory)
+        if other.open_until > memory.open_until:
+            memory.open_until, memory.open_reason = other.open_until, other.open_reason
+        ring.merge(theirs)
+        if ring.asked is not None:
+            self._background.submit(lambda: self._give_back_asked(memory))
+
+    def _ended(self, memory: CallMemory) -> None:
+        """On the background thread: the ring goes to the attic, and stays here for late errors until forgotten."""
+        ring: Ring | None = memory.ring
+        if ring is None:
+            return
+        if ring.asked is not None:
+            self._give_back_asked(memory)
+        if self._attic is None or memory.call_sid is None:
+            return
+        entries = ring.copy()
+        if entries:
+            self._attic.put(replay.page(entries, self._about_call(memory), self._pipeline.resource, self._redact))
+
+    # -- books, flush and end ------------------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, int]:
+        """Figures that are no part of the balance: what is remembered now, and what became of the rest."""
+        rings = self._all_rings()
+        return {
+            "remembered": sum(len(ring) for ring in rings),
+            "remembered_bytes": self._total.bytes,
+            "evicted": self._total.evicted,
+            "over_budget": self.over_budget,
+        }
+
+    def flush(self, millis: int) -> bool:
+        """Finish replays and what is on its way to the attic, within `millis` milliseconds."""
+        return self._background.flush(millis / 1000)
+
+    def close(self) -> None:
+        """Forget everything and listen no more."""
+        self._unlisten()
+        for ring in self._all_rings():
+            memory = ring.memory()
+            ring.forget()
+            if memory is not None:
+                memory.ring = None
+                memory.open_until = 0.0
+
+    def after_fork_in_child(self) -> None:
+        """What the parent remembers is the parent's to give back."""
+        for ring in list(self._rings):
+            memory = ring.memory()
+            if memory is not None:
+                memory.lock = threading.RLock()
+                memory.ring = None
+                memory.open_until = 0.0
+        self._begin()
+        self.remember = self._fast_remember()  # type: ignore[method-assign]
+
+
+def _context_getter() -> Callable[[], Any]:
+    """The quickest way to OTel's current context: its ContextVar, where it has the usual one."""
+    otel_context.get_current()  # the runtime context is chosen with the first use
+    variable = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    get = getattr(variable, "get", None)
+    return get if callable(get) else otel_context.get_current
+
+
+def _flat(kwargs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...] | None:
+    """The extras and the exception of a log call, as they are now: scalars stay, everything else becomes text."""
+    found: list[tuple[str, Any]] = []
+    extra = kwargs.get("extra")
+    try:
+        for key, value in list(extra.items())[:_MAX_EXTRAS] if extra else ():
+            found.append((safe_str(key), _scalar(value)))
+        if info := kwargs.get("exc_info"):
+            record = types.SimpleNamespace(exc_info=_exc_info(info))
+            texts = translate.exception_attributes(record)  # type: ignore[arg-type]
+            found += [(key, text[-_MAX_TRACEBACK:]) for key, text in texts.items()]
+    except Exception as error:
+        found.append(("otel_logging.extras", f"[cannot be read: {type(error).__name__}]"))
+    return tuple(found) or None
+
+
+def _scalar(value: Any) -> Any:
+    if type(value) in _PLAIN and type(value) is not str:
+        return value
+    if isinstance(value, int) and type(value) is not int:
+        return int(value)
+    text = safe_str(value) if isinstance(value, str) else _repr(value)
+    return text if len(text) <= _MAX_EXTRA_TEXT else f"{text[:_MAX_EXTRA_TEXT]}…"
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"[{type(value).__name__} has no text: {type(error).__name__}]"
+
+
+def _exc_info(info: Any) -> Any:
+    import sys
+
+    return info if isinstance(info, (tuple, BaseException)) else sys.exc_info()
+
+
+_recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for one in list(_recorders):
+        one.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
