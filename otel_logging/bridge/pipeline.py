@@ -14,6 +14,7 @@ from opentelemetry.trace import get_current_span
 
 from otel_logging import trouble
 from otel_logging.bridge import scope, suppressed, translate
+from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.values import safe_str
 from otel_logging.export.guard import exporting
 from otel_logging.policy.engine import KEPT
@@ -175,32 +176,56 @@ class Pipeline:
         `trigger`: it passes only because of an override, which it is to carry; the console does not show it.
         """
         try:
-            if judged:
+            if judged or (trigger := self._lifted(record)) is not None:
                 verdict = KEPT
             elif record.levelno < self.floor:
                 record.__dict__[translate.MARK] = True
                 return
             else:
                 verdict = self.verdict(record)
+                if not verdict.keep and (trigger := self._override(record)) is not None:
+                    verdict = KEPT
         except Exception:
             verdict = KEPT  # a level that is no number, a record without a message: let translation repair it
         self.books.created()
         try:
-            if not verdict.keep:
+            if verdict.keep:
+                self._route(record, trigger)
+            else:
                 self.books.dropped(verdict.reason)
                 suppressed.count(scope.current.get(), verdict.reason)
                 record.__dict__[translate.MARK] = True
-            elif thread.depth > MAX_DEPTH:
-                self.books.dropped("recursion")
-            elif exporting.active and record.name.partition(".")[0] in _EXPORT_LOGGERS:
-                exporting.note(translate.body_of(record))
-                self.books.dropped("internal")
-            elif thread.inside:
-                self.books.dropped("internal")  # made by the console's stream or a processor, while it worked for us
-            else:
-                self._keep(record, trigger)
         except Exception as error:
             self._lost(error)
+
+    def _route(self, record: logging.LogRecord, trigger: str | None) -> None:
+        """Keep a record, unless it was made by our own work."""
+        if thread.depth > MAX_DEPTH:
+            self.books.dropped("recursion")
+        elif exporting.active and record.name.partition(".")[0] in _EXPORT_LOGGERS:
+            exporting.note(translate.body_of(record))
+            self.books.dropped("internal")
+        elif thread.inside:
+            self.books.dropped("internal")  # made by the console's stream or a processor, while it worked for us
+            if self.console is not None and self.console.writing:
+                self.console.write(record)  # stdout logs what is written to it: the console finds a way round that
+        else:
+            self._keep(record, trigger)
+
+    def _lifted(self, record: logging.LogRecord) -> str | None:
+        """The override but for which a record that the gate has not seen would not have been made, None without."""
+        if self.overrides is None or not self.overrides.active:
+            return None
+        logger = logging.root.manager.loggerDict.get(record.name, logging.root)
+        if isinstance(logger, logging.Logger) and enabled_without(logger, record.levelno):
+            return None
+        return self._override(record)
+
+    def _override(self, record: logging.LogRecord) -> str | None:
+        overrides = self.overrides
+        if overrides is None or not overrides.active:
+            return None
+        return overrides.trigger_for(scope.current.get(), record.name, record.levelno)
 
     def too_deep(self) -> None:
         """A record is left out because it was made while others were, again and again."""
@@ -361,6 +386,17 @@ def call_key() -> str | None:
     if call is None:
         return None
     return call.call_sid or f"#{id(call)}"
+
+
+def _printable(name: str, log_record: LogRecord) -> logging.LogRecord:
+    """What the console prints of a record that was given back."""
+    level = logging.getLevelName(
+        {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text := log_record.severity_text or "", text)
+    )
+    shown = logging.LogRecord(name, level if isinstance(level, int) else 0, "", 0, log_record.body, None, None)
+    shown.created = (log_record.timestamp or 0) / 1e9
+    shown.msecs = shown.created % 1 * 1000
+    return shown
 
 
 def _printable(name: str, log_record: LogRecord) -> logging.LogRecord:

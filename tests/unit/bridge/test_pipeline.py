@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -225,3 +227,24 @@ class TestThreads:
             thread.join()
             assert sorted(sink.bodies) == ["other", "slow"]
             assert_balanced()
+
+
+class TestStdoutThatLogs:
+    def test_lines_are_printed_and_the_books_balance(self, tmp_path):
+        """An application that turned sys.stdout into a logger still prints each record once, and nothing goes round."""
+        script = tmp_path / "stdout_logs.py"
+        script.write_text(
+            "import sys, logging\n"
+            "import otel_logging, otel_logging.auto\n"
+            "class Stdout:\n"
+            "    def write(self, text):\n"
+            "        if text.strip(): logging.getLogger('stdout').info(text.strip())\n"
+            "    def flush(self): pass\n"
+            "sys.stdout = Stdout()\n"
+            "logging.getLogger('a').info('first')\n"
+            "logging.getLogger('a').info('second')\n"
+            "books = otel_logging.stats()\n"
+            "assert books['created'] == books['exported'] + books['held'] + sum(books['dropped'].values()), books\n"
+        )
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
+        assert [line.partition("] ")[2].split()[-1] for line in done.stdout.splitlines()[1:]] == ["first", "second"]
