@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
+from contextlib import nullcontext
 
 import pytest
 
@@ -181,11 +182,14 @@ class TestPlaces:
     def test_every_way_to_log_is_as_without_the_gate(self, way, keeps):
         """File, line, function, message, exception and stack of every record are what they are without us."""
         logger, handler = keeps
-        way(logger)
-        without, handler.seen = facts(handler.seen), []
-        with capture(log_level="DEBUG"):
-            way(logger)
-        assert facts(handler.seen) == without
+        found = []
+        for setting in (nullcontext(), capture(log_level="DEBUG")):
+            with setting:
+                way(logger)  # from one line, as Python 3.10 takes the caller's caller for the place of a `_log`
+            found.append(facts(handler.seen))
+            handler.seen = []
+        without, gated = found
+        assert gated == without
         assert without
         assert all(fact[4] == __file__ or fact[4] == "fn" or way is way_stacklevel for fact in without)
 
@@ -231,8 +235,7 @@ class TestPlaces:
             way()
         assert facts(handler.seen) == without
         assert [fact[3] for fact in without] == ["m 1!", "m", "m"]
-        # `_log` takes its caller for the place, with us as without.
-        assert [record.attributes["code.function.name"] for record in sink.records] == ["way", "notice", "way"]
+        assert [record.attributes["code.function.name"] for record in sink.records] == [fact[6] for fact in without]
 
     def test_captured_warnings(self):
         """Warnings that `captureWarnings` turns into records arrive."""
@@ -547,9 +550,9 @@ class TestOnce:
             yield sink
 
     def passed(self, sink):
-        """How many arrived, after the books were checked."""
+        """How many of the test's own arrived, after the books were checked."""
         assert_balanced()
-        return len(sink.records)
+        return sum(record.logger.startswith(("gate.", "tenant.")) for record in sink.records)
 
     def test_gate(self, limited):
         """Logged in the usual way: two of five."""
@@ -650,7 +653,7 @@ class TestOnce:
                 for _ in range(5):
                     logging.getLogger("gate.test").info("tick")
         assert self.passed(limited) == 4
-        assert len(limited.of_call("CA1")) == 2
+        assert [record.body for record in limited.of_call("CA1")][:2] == ["tick"] * 2
 
 
 class TestThreads:
