@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from otel_logging.boot.stand_ins import StandIns
     from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.bridge.sampling import SamplingLogRecordProcessor
+    from otel_logging.policy.engine import PolicySet
     from otel_logging.settings import Settings
 
 _BOOTED: Final = "OTEL_LOGGING_BOOTED"  # inherited: in child processes the boot line waits for a first real line
@@ -43,6 +45,7 @@ class Active:
         self.flushers: list[Callable[[int], Any]] = []  # take milliseconds
         self.closers: list[Callable[[int], Any]] = []  # take milliseconds
         self.undo: list[Callable[[], Any]] = []
+        self.samplers: list[SamplingLogRecordProcessor] = []  # they hold the policies too
         self.last_words: list[Callable[[], Any]] = []  # what still makes records when the calls have ended
         self.closed = False
 
@@ -243,7 +246,13 @@ def _build(active: Active) -> None:
 
     settings, stand_ins = active.settings, active.stand_ins
     clock = stand_ins.clock if stand_ins is not None else None
-    policies = read_policies(settings.policies, frame_policies=not settings.debug, clock=clock or time.monotonic)
+    policies = read_policies(
+        settings.policies,
+        frame_policies=not settings.debug,
+        clock=clock or time.monotonic,
+        privacy=settings.privacy,
+        pseudonym_key=settings.pseudonym_key,
+    )
     stream = (lambda: stand_ins.stream) if stand_ins is not None else None
     console = Console(settings.log_json, settings.log_console, settings.service_name, stream)
     resource = _resource(settings)
@@ -278,22 +287,9 @@ def _build(active: Active) -> None:
     gate.install(pipeline)
     active.undo.append(gate.uninstall)
     if stand_ins is None:
+        with _step("steering by the control file"):
+            _steer(active, pipeline)
         _announce(settings, pipeline)
-
-
-def _guard(active: Active, pipeline: Pipeline) -> None:
-    """What keeps calls quiet that no rule knows, and what says of each call what became of its records."""
-    from otel_logging.bridge import memory
-    from otel_logging.bridge.guards import Guards
-    from otel_logging.bridge.summary import Summaries
-    from otel_logging.calls import timer
-
-    clock = active.stand_ins.clock if active.stand_ins is not None else None
-    pipeline.guards = Guards(repeat=not active.settings.debug, clock=clock or time.monotonic)
-    summaries = Summaries(pipeline, timer.schedule)
-    active.undo.append(summaries.uninstall)
-    active.undo.append(memory.listen(summaries))
-    active.last_words.append(summaries.close)
 
 
 def _record(active: Active, pipeline: Pipeline) -> None:
@@ -326,6 +322,58 @@ def _record(active: Active, pipeline: Pipeline) -> None:
     )
     active.flushers.insert(0, recorder.flush)  # what it gives back is to be flushed by the others
     active.undo.append(recorder.close)
+
+
+def _steer(active: Active, pipeline: Pipeline) -> None:
+    """What reaches into the running process: debug rules, changed policies, other processes' word of a call."""
+    from otel_logging.boot import applog, control
+    from otel_logging.boot.policy_files import PolicyFiles
+    from otel_logging.bridge import gate
+    from otel_logging.policy.engine import PolicySet
+    from otel_logging.policy.sets import in_force
+
+    settings, recorder = active.settings, pipeline.recorder
+
+    def read() -> tuple[PolicySet, list[str]]:
+        return in_force(
+            settings.policies,
+            settings.privacy,
+            frame_policies=not settings.debug,
+            pseudonym_key=settings.pseudonym_key,
+        )
+
+    def put_in_force(policies: PolicySet) -> None:
+        pipeline.policies = policies
+        for sampler in active.samplers:
+            sampler.policies = policies
+        gate.forget_matches()
+
+    steering = control.install(
+        settings,
+        pipeline,
+        is_quiet=applog.is_quiet,
+        policies=PolicyFiles(settings.policies, read, put_in_force),
+        trigger=getattr(recorder, "trigger_call", None),
+    )
+    active.undo.append(steering.stop)
+    active.flushers.insert(0, steering.flush)
+    if recorder is not None and hasattr(recorder, "on_trigger"):
+        active.undo.append(recorder.on_trigger(steering.announce_trigger))
+
+
+def _guard(active: Active, pipeline: Pipeline) -> None:
+    """What keeps calls quiet that no rule knows, and what says of each call what became of its records."""
+    from otel_logging.bridge import memory
+    from otel_logging.bridge.guards import Guards
+    from otel_logging.bridge.summary import Summaries
+    from otel_logging.calls import timer
+
+    clock = active.stand_ins.clock if active.stand_ins is not None else None
+    pipeline.guards = Guards(repeat=not active.settings.debug, clock=clock or time.monotonic)
+    summaries = Summaries(pipeline, timer.schedule)
+    active.undo.append(summaries.uninstall)
+    active.undo.append(memory.listen(summaries))
+    active.last_words.append(summaries.close)
 
 
 def _patch(active: Active, pipeline: Pipeline) -> None:

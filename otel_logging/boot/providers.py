@@ -127,7 +127,9 @@ def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool
         ledger.gauge("queue", processor.held)
         active.undo.append(lambda: ledger.remove_gauge("queue"))
     active.closers.append(processor.close)
-    return SamplingLogRecordProcessor(processor, pipeline.policies)
+    sampler = SamplingLogRecordProcessor(processor, pipeline.policies)
+    active.samplers.append(sampler)
+    return sampler
 
 
 class _NoBooks:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import scope, suppressed, translate
+from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
 from otel_logging.policy.engine import KEPT
 
@@ -45,6 +46,7 @@ def {name}(self, {head}msg, *args, **kwargs):
     finally:
         _thread.depth -= 1
         _thread.passed = before
+        _thread.trigger = None
 """
 
 _originals: dict[str, Any] = {}
@@ -112,8 +114,9 @@ def uninstall() -> None:
 
 
 def forget_matches() -> None:
-    """Empty the cache of match sets: after the policies changed."""
-    _cache.clear()
+    """Have no match set from before: after the policies changed. What is being judged goes into the old cache."""
+    global _cache
+    _cache = {}
 
 
 def _bad_level(_level: object) -> None:
@@ -150,13 +153,10 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
             pipeline.too_deep()
             return False
         overrides = pipeline.overrides
-        if overrides is not None and overrides.active:
-            reason = overrides.trigger_for(scope.current.get(), logger.name, level)
-            if reason is not None:
-                thread.trigger = reason
-                return True
+        if overrides is not None and overrides.active and not enabled_without(logger, level):
+            return _let_through(pipeline, logger, level)
         if level < pipeline.floor:
-            return False
+            return _let_through(pipeline, logger, level)
         if level >= logging.WARNING and pipeline.policies.only_frames:
             return pipeline.guards is None or _guarded(pipeline, logger, level, msg, args, kwargs)
         text = _render(msg, args)
@@ -181,7 +181,7 @@ def _guarded(
     if args and level >= logging.ERROR:
         msg, args = _render(msg, args), ()  # errors are told apart by what they say
     reason = pipeline.guards.check(call, level, msg, kwargs)
-    if reason is None:
+    if reason is None or _let_through(pipeline, logger, level):
         return True
     if level >= logging.WARNING:
         # A storm must not wash the call's frames out of its memory, nor use the window that its first error opened.
@@ -195,6 +195,8 @@ def _dropped(
     pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any], reason: str
 ) -> bool:
     """A message that is not wanted: let through after a trigger, else counted, and remembered if its call remembers."""
+    if _let_through(pipeline, logger, level):
+        return True
     call = scope.current.get()
     if call is not None:
         memory = call.memory
@@ -209,6 +211,15 @@ def _dropped(
         suppressed.count(None, reason)
     pipeline.books.refused(reason)
     return False
+
+
+def _let_through(pipeline: Pipeline, logger: logging.Logger, level: int) -> bool:
+    """Whether a message that would not pass does because of an override."""
+    overrides = pipeline.overrides
+    if overrides is None or not overrides.active:
+        return False
+    thread.trigger = overrides.trigger_for(scope.current.get(), logger.name, level)
+    return thread.trigger is not None
 
 
 def _below(
@@ -248,17 +259,18 @@ def _render(msg: Any, args: tuple[Any, ...]) -> str:
 
 def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any]) -> Verdict:
     """The verdict on a rendered message. Match sets are cached where only the text can change them, verdicts never."""
+    cache = _cache  # before the policies: what is matched by old ones never gets into the new ones' cache
     policies = pipeline.policies
     if not policies.text_only:
         return policies.evaluate(pipeline.view(logger.name, level, text, kwargs.get("extra")), call_key())
     key = (logger.name, level, text)
-    matched = _cache.get(key)
+    matched = cache.get(key)
     if matched is None:
         number = translate.severity_number(level).value
         matched = policies.match_text(text, number, translate.severity_text(logging.getLevelName(level)), logger.name)
-        if len(_cache) >= _MAX_CACHED:
-            _cache.clear()
-        _cache[key] = matched
+        if len(cache) >= _MAX_CACHED:
+            cache.clear()
+        cache[key] = matched
     if not matched:
         return KEPT
     # Only a sample key reads the record at this point.

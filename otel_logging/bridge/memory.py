@@ -8,6 +8,7 @@ and when it is given back is decided in `recorder`, `guards` and `overrides`, ne
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ class CallMemory:
     """The bridge's own page about one call.
 
     Attributes:
+        began: when this process first met the call, in seconds since 1970.
         call_sid: the call's id, None until it is named.
         trace_id: the call's trace id, 0 until it is named.
         ring: what the recorder keeps here, None before the first record.
@@ -28,6 +30,7 @@ class CallMemory:
 
     __slots__ = (
         "__weakref__",
+        "began",
         "call_sid",
         "counts",
         "ended",
@@ -40,6 +43,7 @@ class CallMemory:
     )
 
     def __init__(self) -> None:
+        self.began = time.time()
         self.call_sid: str | None = None
         self.trace_id = 0
         self.ring: Any = None
@@ -62,6 +66,7 @@ class CallMemory:
 
     def absorb(self, other: CallMemory) -> None:
         """A handle that remembered on its own turns out to be this call: take over what it remembered."""
+        self.began = min(self.began, other.began)
         _tell("absorbed", self, other)
 
     def end(self, reason: str) -> None:

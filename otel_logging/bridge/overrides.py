@@ -142,8 +142,10 @@ class Overrides:
         return self.active
 
     def after_fork_in_child(self) -> None:
-        """A thread that did not come along may have held the lock."""
+        """A thread that did not come along may have held a lock."""
+        global _patch_lock
         self._lock = threading.Lock()
+        _patch_lock = threading.Lock()
 
     def trigger_for(self, call: CallScope | None, name: str, level: int) -> str | None:
         """The trigger that lets a message of logger `name` through, within `call`; None where no rule does."""

@@ -25,6 +25,7 @@ VERBS: Final = {
     "calls": "the calls of the store, newest first",
     "recall": "bring back what was remembered of a call that ended well",
     "stats": "what the store holds",
+    "debug": "see everything of a live call for a while, without a restart: debug CALL --for 10m",
     "demo": "a small voice service under otel-logging, called for real",
 }
 
