@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_logging.bridge import scope, suppressed, translate
 from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
-from otel_logging.policy.engine import KEPT
+from otel_logging.bridge.reasons import REPEAT_GUARD
+from otel_logging.policy.engine import KEPT, Verdict
 
 if TYPE_CHECKING:
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.scope import CallScope
-    from otel_logging.policy.engine import Verdict
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
@@ -48,6 +48,8 @@ def {name}(self, {head}msg, *args, **kwargs):
         _thread.passed = before
         _thread.trigger = None
 """
+
+_ONE_MORE: Final = Verdict(keep=False, reason=REPEAT_GUARD)
 
 _originals: dict[str, Any] = {}
 _replacements: dict[str, Any] = {}
@@ -266,6 +268,10 @@ def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kw
     key = (logger.name, level, text)
     matched = cache.get(key)
     if matched is None:
+        if pipeline.guards is not None and level < logging.WARNING:
+            call = scope.current.get()
+            if call is not None and pipeline.guards.known_frame(call, text, kwargs):
+                return _ONE_MORE
         number = translate.severity_number(level).value
         matched = policies.match_text(text, number, translate.severity_text(logging.getLevelName(level)), logger.name)
         if len(cache) >= _MAX_CACHED:

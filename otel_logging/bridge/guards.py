@@ -17,7 +17,6 @@ import logging
 import re
 import sys
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import suppressed
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from otel_logging.bridge.memory import CallMemory
     from otel_logging.bridge.scope import CallScope
 
-BURST: Final = 5.0  # lines that a place may log at once; as many a second may follow: ten in the first second
-RATE: Final = 5.0
+BURST: Final = 5.0  # lines that a place may log at once
+RATE: Final = 6.0  # and as many in each second that goes by: about ten in the first one
 LISTING: Final = 15  # further lines of a call that follow their own kind at once, with no other line between: a list
 LISTING_GAP: Final = 0.005  # seconds between two lines of a list
 LISTING_REST: Final = 10.0  # seconds after which a call may print a list again
@@ -49,13 +48,17 @@ MAX_KINDS: Final = 24  # of lines at one place; what comes then is one kind more
 MAX_ERRORS: Final = 16  # of one type at one place; what comes then is one more
 _FEW_KINDS: Final = 8  # a place with more kinds than these, one of them frames, shows each further kind once
 _HEAD: Final = 64  # characters that tell one kind of line from another
+_WORDS: Final = 3  # so many of their words
+_OTHERS: Final = "*"  # the kind of all lines after the first MAX_KINDS kinds
 _ERROR_HEAD: Final = 256  # and one error from another
 
 _above: Final = sys._getframe  # noqa: SLF001 (documented; there is no other way to know the place of a line)
 _LOGGING_FILE: Final = logging.addLevelName.__code__.co_filename
-_WORD: Final = re.compile(r"\b[^\W\d]{2,}\b")
-# Numbers and ids are what differs between two of the same error; an HTTP status is a difference.
-_VARIABLE: Final = re.compile(r"(?!\b[45]\d\d\b)\w*\d\w*")
+_TOKEN: Final = re.compile(r"(\w*\d\w*)|[^\W\d]{2,}")
+# Numbers and ids are what differs between two of the same error, but for the numbers that name an error.
+_VARIABLE: Final = re.compile(
+    r"(\bhttp/\d(?:\.\d)?\W{1,3}\d{3}\b|\b(?:http|status|code|errno)\b\W{0,3}\d{1,5}\b)|\w*\d\w*", re.IGNORECASE
+)
 
 
 class _Line:
@@ -88,13 +91,14 @@ class _Place:
 class _Repeats:
     """The repeat guard's table of one call."""
 
-    __slots__ = ("latest", "listed_at", "listing", "places")
+    __slots__ = ("latest", "listed_at", "listing", "places", "quiet")
 
     def __init__(self) -> None:
         self.places: dict[tuple[int, int], _Place] = {}
         self.latest: _Line | None = None
         self.listing = LISTING
         self.listed_at = 0.0
+        self.quiet = False  # whether any line was ever known as frames
 
 
 class _Storm:
@@ -150,27 +154,45 @@ class Guards:
             return REPEAT_GUARD
         return _decide(table, line, now, memory)
 
+    def known_frame(self, call: CallScope, msg: str, kwargs: Mapping[str, Any]) -> bool:
+        """Whether a line is one more of what `check` knows as frames: it need not be looked at by the policies first.
+
+        Called two frames below the log call, for lines below WARNING.
+        """
+        table: _Repeats | None = call.memory.guards.get(REPEAT_GUARD)
+        if table is None or not table.quiet or kwargs:
+            return False
+        frame = _above(4)
+        place = table.places.get((id(frame.f_code), frame.f_lasti))
+        line = place.by_prefix.get(msg[: place.cut]) if place is not None else None
+        if line is None or not line.quiet:
+            return False
+        now = self._clock()
+        if now - line.last >= PAUSE:
+            return False
+        line.last = now
+        line.calm = 0
+        line.refused += 1
+        return True
+
     def _line(self, table: _Repeats, frame: FrameType, place: _Place | None, msg: str, now: float) -> _Line:
         """The kind of line that `msg` is, at this place; a new one if need be."""
         if place is None:
             place = _Place(frame.f_code)
             _put(table.places, (id(frame.f_code), frame.f_lasti), place, MAX_PLACES)
-        words = list(islice(_WORD.finditer(msg[:_HEAD]), 3))
-        kind = " ".join(word[0] for word in words)
+        kind, known = _kind(msg)
         line = place.kinds.get(kind)
         if line is None:
             if len(place.kinds) >= MAX_KINDS:
-                line = place.kinds.get("*") or _Line(BURST, now)
-                place.kinds["*"] = line
+                known = 0
+                line = place.kinds.setdefault(_OTHERS, _Line(BURST, now))
             else:
                 crowd = len(place.kinds) >= _FEW_KINDS and any(one.quiet for one in place.kinds.values())
                 line = place.kinds[kind] = _Line(1.0 if crowd else BURST, now)
-        end = words[2].end() if len(words) == 3 and place.kinds.get(kind) is line else _HEAD
-        if end < _HEAD:
-            if not place.cut:
-                place.cut = end + 1
-            # The same first characters tell the same kind only if they reach beyond its words.
-            if end < place.cut and len(place.by_prefix) < MAX_KINDS:
+        if known:
+            place.cut = place.cut or known
+            # The same first characters tell the same kind only if they reach as far as was looked.
+            if known <= place.cut and len(place.by_prefix) < MAX_KINDS:
                 place.by_prefix[msg[: place.cut]] = line
         return line
 
@@ -184,7 +206,7 @@ class Guards:
         if errors is None:
             errors = {}
             _put(table, key, errors, MAX_PLACES)
-        what = _VARIABLE.sub("#", f"{text[:_ERROR_HEAD]}\n{says[:_ERROR_HEAD]}")
+        what = _VARIABLE.sub(_alike, f"{text[:_ERROR_HEAD]}\n{says[:_ERROR_HEAD]}")
         storm = errors.get(what)
         if storm is None:
             if len(errors) >= MAX_ERRORS:
@@ -226,7 +248,7 @@ def _decide(table: _Repeats, line: _Line, now: float, memory: CallMemory) -> str
         if line.tokens >= 1:
             line.tokens -= 1
         elif not (together and gap <= LISTING_GAP and _lists(table, now)):
-            line.quiet = True
+            line.quiet = table.quiet = True
             line.calm = 0
             line.next_sign = now + line.wait
             line.refused += 1
@@ -234,6 +256,23 @@ def _decide(table: _Repeats, line: _Line, now: float, memory: CallMemory) -> str
     if line.refused:
         _tell(memory, REPEAT_GUARD, line)
     return None
+
+
+def _kind(msg: str) -> tuple[str, int]:
+    """The first words of `msg`, up to three and up to the first number after one, and how many characters tell them.
+
+    That is 0 where only the whole of its head does.
+    """
+    words: list[str] = []
+    for found in _TOKEN.finditer(msg, 0, _HEAD):
+        at = found.start()
+        if found[1] is None:
+            words.append(found[0])
+            if len(words) == _WORDS:
+                return " ".join(words), found.end() + 1
+        elif words:
+            return " ".join(words), at + 1 if msg[at].isdigit() else 0
+    return " ".join(words), 0
 
 
 def _lists(table: _Repeats, now: float) -> bool:
@@ -274,6 +313,10 @@ def _error(info: Any) -> tuple[type | None, str]:
     if not isinstance(error, BaseException):
         return None, ""
     return type(error), str(error)
+
+
+def _alike(found: re.Match[str]) -> str:
+    return found[1] or "#"
 
 
 def _put(table: dict[Any, Any], key: Any, value: Any, most: int) -> None:

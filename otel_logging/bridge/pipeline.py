@@ -67,6 +67,9 @@ class Guards(Protocol):
     def check(self, call: CallScope | None, level: int, msg: Any, kwargs: Mapping[str, Any]) -> str | None:
         """None to let the message pass, else the reason it is dropped for. Called two frames below the log call."""
 
+    def known_frame(self, call: CallScope, msg: str, kwargs: Mapping[str, Any]) -> bool:
+        """Whether the policies need not look at a line first. Called two frames below the log call."""
+
 
 class Overrides(Protocol):
     """What lets messages through against every rule: per-call debug (see `bridge.overrides`)."""
