@@ -31,8 +31,8 @@ other `OTEL_EXPORTER_OTLP_*` variables (headers, certificates, compression, time
 
 With `PYTHONUNBUFFERED` set or not, every console line is written through at once.
 
-Read and checked, but without effect in this version, as what they steer is not built yet: `OTEL_LOGGING_PRIVACY`,
-`OTEL_LOGGING_SPOOL`, `OTEL_LOGGING_RECORDER`.
+Read and checked, but without effect in this version, as what they steer is not built yet:
+`OTEL_LOGGING_SPOOL`.
 """
 
 

@@ -177,6 +177,11 @@ def _recorder(value: Any) -> Recorder:
     return Recorder(call_bytes=budgets["call"], process_bytes=budgets["process"])
 
 
+def _key(value: Any) -> bytes:
+    # Never invalid: the sentence about a wrong value shows it.
+    return value if isinstance(value, bytes) else _text(value).encode("utf-8", "surrogateescape")
+
+
 def _protocol(value: Any) -> str:
     text = _text(value).lower()
     if text in PROTOCOLS:
@@ -213,7 +218,9 @@ TABLE: tuple[Row, ...] = (
     Row("policies", "OTEL_LOGGING_POLICIES", _list, "voice",
         "Policy files, comma-separated; `voice` names the bundled one."),
     Row("privacy", "OTEL_LOGGING_PRIVACY", _one_of("off", "secrets", "strict"), "secrets",
-        "off, secrets or strict (personal data and message content too)."),
+        "off, secrets or strict (personal data and message content too). Audio payloads and DTMF digits never leave."),
+    Row("pseudonym_key", "OTEL_LOGGING_PSEUDONYM_KEY", _key, "no pseudonyms",
+        "A secret text: personal data that `strict` takes out leaves a keyed hash, so that a caller is known again."),
     Row("store", "OTEL_LOGGING_STORE", _path, "the user's state folder",
         "Folder of the local store, the spool, the attic and the control file; created with mode 0700."),
     Row("spool", "OTEL_LOGGING_SPOOL", _one_of("off", "on-failure", "always"), "on-failure",
@@ -254,6 +261,7 @@ class Settings:
     otlp_protocol: str = "http/protobuf"
     policies: tuple[str, ...] = ("voice",)
     privacy: str = "secrets"
+    pseudonym_key: bytes | None = field(default=None, repr=False)
     store: Path | None = None
     spool: str = "on-failure"
     recorder: Recorder = field(default_factory=Recorder)

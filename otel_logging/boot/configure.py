@@ -295,7 +295,7 @@ def _build(active: Active) -> None:
 def _record(active: Active, pipeline: Pipeline) -> None:
     """The flight recorder, with its attic where a store was asked for."""
     from otel_logging.boot import applog
-    from otel_logging.bridge import recorder_config
+    from otel_logging.bridge import recorder_config, redact
     from otel_logging.bridge.recorder import Recorder
     from otel_logging.calls import registry
 
@@ -316,6 +316,7 @@ def _record(active: Active, pipeline: Pipeline) -> None:
         quiet=applog.is_quiet,
         about=registry.about,
         find=registry.memory_of,
+        redact=redact.remembered(lambda: pipeline.policies),
         attic=attic,
         metered=settings.logs_exporter != ("local",) or stand_ins is not None,
         clock=(stand_ins.clock if stand_ins is not None else None) or time.monotonic,

@@ -16,6 +16,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 
 from otel_logging import settings, trouble
 from otel_logging.bridge.ledger import ledger
+from otel_logging.bridge import redact
 from otel_logging.bridge.sampling import SamplingLogRecordProcessor, read_policies
 from otel_logging.export import local
 from otel_logging.export.deliver import Delivery
@@ -145,7 +146,15 @@ class OtelLoggingExporter(LogRecordExporter):
             trouble.report("plugin", f"exporter otel_logging: to={to!r} is not valid; valid: {', '.join(_TARGETS)}")
             to = None
         self._sampler = (
-            SamplingLogRecordProcessor(_Nothing(), read_policies(read.policies, frame_policies=not read.debug))
+            SamplingLogRecordProcessor(
+                _Nothing(),
+                read_policies(
+                    read.policies,
+                    frame_policies=not read.debug,
+                    privacy=read.privacy,
+                    pseudonym_key=read.pseudonym_key,
+                ),
+            )
             if read.enabled
             else None
         )
@@ -180,12 +189,12 @@ class OtelLoggingExporter(LogRecordExporter):
                 verdict = self._sampler.decide(
                     readable.log_record, readable.instrumentation_scope, readable.resource.attributes
                 )
+            if verdict is None or verdict.keep:
+                kept.append(self._transformed(readable, evaluated=verdict is not None))
             if verdict is None:
-                kept.append(readable)
                 continue
             ledger.created()
             if verdict.keep:
-                kept.append(readable)
                 ours += 1
             else:
                 ledger.dropped(verdict.reason)
@@ -200,6 +209,11 @@ class OtelLoggingExporter(LogRecordExporter):
         if ours:
             ledger.exported(ours)
         return LogRecordExportResult.FAILURE if lost else LogRecordExportResult.SUCCESS
+
+    def _transformed(self, readable: ReadableLogRecord, *, evaluated: bool) -> ReadableLogRecord:
+        if self._sampler is None:
+            return readable
+        return redact.readable(self._sampler.policies, readable, evaluated=evaluated)
 
     def _forward(self, kept: list[ReadableLogRecord]) -> dict[str, int]:
         """Hand over; what was lost, by reason."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from opentelemetry.trace import get_current_span
 
 from otel_logging import trouble
-from otel_logging.bridge import scope, suppressed, translate
+from otel_logging.bridge import redact, scope, suppressed, translate
 from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.values import safe_str
 from otel_logging.export.guard import exporting
@@ -211,7 +211,7 @@ class Pipeline:
         elif thread.inside:
             self.books.dropped("internal")  # made by the console's stream or a processor, while it worked for us
             if self.console is not None and self.console.writing:
-                self.console.write(record)  # stdout logs what is written to it: the console finds a way round that
+                self.console.write(redact.echo(self.policies, record))  # stdout logs what is written to it: the console finds a way round that
         else:
             self._keep(record, trigger)
 
@@ -293,11 +293,13 @@ class Pipeline:
         log_record = translate.enriched(record, body, extras, event_name=event_name)
         setattr(log_record, VERDICT, KEPT)
         translate.join_call(log_record, call)
+        redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)
         return log_record
 
     def _print(self, record: logging.LogRecord, log_record: LogRecord) -> bool:
         if self.console is None:
             return False
+        redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)
         attributes = dict(log_record.attributes or {})
         sid = attributes.pop("call_sid", None)
         if sid is not None and not isinstance(sid, str):
@@ -308,7 +310,7 @@ class Pipeline:
             if key != "logger.name" and not key.startswith(("code.", "exception."))
         }
         return self.console.write(
-            record,
+            redact.printable(self.policies, record, log_record),
             call_sid=sid,
             trace_id=f"{log_record.trace_id:032x}" if log_record.trace_id else None,
             span_id=f"{log_record.span_id:016x}" if log_record.span_id else None,
@@ -358,7 +360,7 @@ class Pipeline:
         try:
             translate.join_call(log_record, call)
             if isinstance(log_record.attributes, dict):
-                for key, value in translate.named(call.attributes).items():
+                for key, value in redact.values(self.policies, translate.named(call.attributes)).items():
                     log_record.attributes.setdefault(key, value)
         except Exception as error:
             trouble.report("internal_error", f"a record could not be given its call: {safe_str(error)}")
@@ -378,6 +380,7 @@ class Pipeline:
             if len(self._loggers) >= _MAX_LOGGERS:
                 name = _OVERFLOW_LOGGER
             logger = self._loggers[name] = self.provider.get_logger(safe_str(name))
+        redact.transform(self.policies, log_record, scope_name=name, resource=self.resource)  # what was remembered
         logger.emit(log_record)
         if self._foreign:
             self.books.exported()

@@ -1,7 +1,8 @@
 """The sampling processor: policies applied to OTel LogRecords, around the processor that exports.
 
 A processor beside another cannot veto it; only a wrapper can. Records that our gate let through carry their verdict and
-pass; records from other bridges (structlog's, a hand-made Logger.emit) get theirs here.
+pass; records from other bridges (structlog's, a hand-made Logger.emit) get theirs here. Transforms are carried out on all
+that have not had them.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
-from otel_logging import trouble
-from otel_logging.bridge import scope, translate
+from otel_logging import settings, trouble
+from otel_logging.bridge import redact, scope, translate
 from otel_logging.bridge.ledger import ledger
 from otel_logging.bridge.pipeline import VERDICT, call_key
 from otel_logging.bridge.values import safe_str
 from otel_logging.policy.engine import KEPT, PolicySet, Verdict
-from otel_logging.policy.load import load
+from otel_logging.policy.sets import in_force
 from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
@@ -50,15 +51,25 @@ def read_policies(
     *,
     frame_policies: bool = True,
     clock: Callable[[], float] = time.monotonic,
+    privacy: str | None = None,
+    pseudonym_key: bytes | None = None,
 ) -> PolicySet:
-    """A compiled set from what a caller may give: a set, file paths or bundled names; None means bundled `voice`."""
+    """A compiled set from what a caller may give: a set, file paths or bundled names; None means bundled `voice`.
+
+    The redactions of `privacy` are added to files and names; None takes the mode and the key from the environment.
+    """
     if isinstance(policies, PolicySet):
         return policies
     sources = ["voice"] if policies is None else [policies] if isinstance(policies, str) else list(policies)
-    loaded = load(sources)
-    for sentence in loaded.errors:
+    if privacy is None:
+        read = settings.read()
+        privacy, pseudonym_key = read.privacy, read.pseudonym_key
+    compiled, errors = in_force(
+        sources, privacy, frame_policies=frame_policies, clock=clock, pseudonym_key=pseudonym_key
+    )
+    for sentence in errors:
         trouble.report("policy", sentence)
-    return PolicySet(loaded.policies, frame_policies=frame_policies, clock=clock)
+    return compiled
 
 
 def join_call_in_force(record: LogRecord) -> None:
@@ -138,6 +149,7 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
                 return
         elif not taken.keep:
             return
+        redact.on_emit(self.policies, log_record, evaluated=taken is None)
         try:
             self._processor.on_emit(log_record)
             if taken is None and not self._counts_exports:

@@ -24,6 +24,7 @@ VERBS: Final = {
     "search": "records by text, level, service, time, attribute, pattern",
     "calls": "the calls of the store, newest first",
     "recall": "bring back what was remembered of a call that ended well",
+    "policy": "why a record is kept or dropped, what is wrong with policy files: policy check|explain|eval",
     "stats": "what the store holds",
     "debug": "see everything of a live call for a while, without a restart: debug CALL --for 10m",
     "demo": "a small voice service under otel-logging, called for real",

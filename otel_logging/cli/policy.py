@@ -20,8 +20,8 @@ VERBS: Final = {
 
 def main(argv: list[str]) -> int:
     """Run the verb in `argv`; exit codes as all of the command's."""
-    if len(argv) > 1 and argv[0] == "--store":
-        argv = [argv[2], *argv[:2], *argv[3:]] if len(argv) > 2 else argv  # stands before the verb, belongs to explain
+    taken = 2 if argv[:1] == ["--store"] else 1 if argv and argv[0].startswith("--store=") else 0
+    argv = [*argv[taken : taken + 1], *argv[:taken], *argv[taken + 1 :]]  # it belongs to the verb
     if not argv or argv[0] in {"-h", "--help"}:
         print(_help(), file=sys.stdout if argv else sys.stderr)
         return DONE if argv else USAGE

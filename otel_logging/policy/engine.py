@@ -257,9 +257,13 @@ class PolicySet:
             except Exception as error:
                 one.failed(error)
                 transform.restore(view, before)
+        self.redact(view)
+        return any(now is not then for now, then in zip(transform.snapshot(view), start, strict=True))
+
+    def redact(self, view: LogView) -> None:
+        """Carry out the policies that hold for every text, and no others. Never raises."""
         if self._everywhere:
             self._everywhere.redact(view)
-        return any(now is not then for now, then in zip(transform.snapshot(view), start, strict=True))
 
     def redact_text(self, text: str, key: str = "") -> str:
         """`text` as it may leave the process, by the policies that hold for every text. Never raises.

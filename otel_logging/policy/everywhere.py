@@ -48,6 +48,7 @@ _SPARED: Final = (
     r"|\b1[0-9]{9}\.[0-9]+\b"
 )
 _MARK: Final = re.compile(r"\[[A-Z]+\]")
+_PSEUDONYM: Final = re.compile(r"[a-z]+:[0-9a-f]{16}")
 _VALUES: Final = ("value", "value2", "value3")  # groups that hold the personal data itself
 _MIN_BYTES: Final = 64  # shorter bytes are ids and keys, not sound
 _MAX_DEPTH: Final = 32  # attributes that come from elsewhere may be nested without end
@@ -248,6 +249,8 @@ def _pseudonyms(kind: str, key: bytes) -> Callable[[Any, str], str]:
             return literal
         groups = match.groupdict()
         value = next((groups[name] for name in _VALUES if groups.get(name)), None) or match.group(0)
+        if _PSEUDONYM.fullmatch(value):
+            return _MARK.sub(value, literal)  # another policy was here first
         digest = hmac.new(key, _normal(kind, value).encode("utf-8", "replace"), hashlib.sha256).hexdigest()
         return _MARK.sub(f"{kind}:{digest[:_HEX_DIGITS]}", literal)
 

@@ -24,6 +24,7 @@ GOOD = [
     ("otlp_protocol", "grpc", "grpc"), ("otlp_protocol", "HTTP/protobuf", "http/protobuf"),
     ("policies", "a.yaml, voice,", ("a.yaml", "voice")),
     ("privacy", "off", "off"), ("privacy", "secrets", "secrets"), ("privacy", "Strict", "strict"),
+    ("pseudonym_key", " key ", b"key"),
     ("store", "/var/lib/x", Path("/var/lib/x")),
     ("spool", "off", "off"), ("spool", "on-failure", "on-failure"), ("spool", "always", "always"),
     ("recorder", "off", Recorder(enabled=False)), ("recorder", "on", Recorder()),
