@@ -12,22 +12,19 @@ import logging
 import os
 import threading
 import time
-import types
 import weakref
-from collections import deque
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import context as otel_context
 from opentelemetry.trace import get_current_span
 
 from otel_logging import trouble
+from otel_logging.bridge import entries, replay, translate
 from otel_logging.bridge import memory as memories
-from otel_logging.bridge import replay, translate
 from otel_logging.bridge.background import Background
+from otel_logging.bridge.budget import Minute
 from otel_logging.bridge.replay import About
 from otel_logging.bridge.ring import NO_CONTEXT, NO_IDS, PER_RECORD, Ring, Total
-from otel_logging.bridge.values import safe_str
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,58 +32,15 @@ if TYPE_CHECKING:
     from otel_logging.bridge.memory import CallMemory
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.recorder_config import Config
-    from otel_logging.bridge.replay import Redact
+    from otel_logging.bridge.replay import Attic, Redact
     from otel_logging.bridge.ring import Entry
 
 LOGGER: Final = "otel_logging.recorder"
 _LONG: Final = 512  # characters; longer texts are counted at once
-_LONGEST: Final = 8192  # characters of a text that are remembered
-_MAX_EXTRAS: Final = 32
-_MAX_EXTRA_TEXT: Final = 1024
-_MAX_TRACEBACK: Final = 8192
 _AS_EXPORTED: Final = 300  # bytes that an exported record takes beside its content: ids, names, marks
 _UNNAMED_SECONDS: Final = 2.0  # a call that has gone wrong before it had a name: how long its records wait for one
 _SUMMARY_SECONDS: Final = 60.0  # one line per call and minute about replays over the budget
 _MAX_KNOWN: Final = 4096
-_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
-
-
-class Attic(Protocol):
-    """Where the rings of calls that ended well are kept (see `export.attic`)."""
-
-    def put(self, page: Mapping[str, Any]) -> bool:
-        """Keep a call, in place of what was kept of it before."""
-
-    def discard(self, call_sid: str) -> None:
-        """The call has been given back after all."""
-
-    def to_store(self, page: Mapping[str, Any], trigger: str) -> bool:
-        """Write a call's records into the local store, and nowhere else."""
-
-
-class _Minute:
-    """Bytes that were given back within the last minute, counted by the second."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._sum = 0
-        self._seconds: deque[list[int]] = deque()
-        self._lock = threading.RLock()
-
-    def take(self, size: int, now: float) -> bool:
-        """Charge `size` bytes; False, and nothing is charged, where they are too many."""
-        with self._lock:
-            seconds = self._seconds
-            while seconds and seconds[0][0] <= now - 60:
-                self._sum -= seconds.popleft()[1]
-            if self._sum + size > self._most:
-                return False
-            self._sum += size
-            if seconds and seconds[-1][0] == int(now):
-                seconds[-1][1] += size
-            else:
-                seconds.append([int(now), size])
-            return True
 
 
 class Recorder:
@@ -136,7 +90,7 @@ class Recorder:
     def _begin(self) -> None:
         self.over_budget = 0
         self._total = Total(self._config.bytes_per_process)
-        self._minute = _Minute(self._config.replay_bytes_per_minute)
+        self._minute = Minute(self._config.replay_bytes_per_minute)
         self._rings: weakref.WeakSet[Ring] = weakref.WeakSet()
         self._rings_lock = threading.RLock()
         self._room_lock = threading.RLock()
@@ -162,7 +116,7 @@ class Recorder:
 
     def _fast_remember(self) -> Callable[..., None]:
         # A closure: attribute look-ups on `self` would be a fifth of the whole cost. No lock: see `ring`.
-        now, context, no_ring = time_ns, _context_getter(), self._ring_of
+        now, context, no_ring = time_ns, entries.context_getter(), self._ring_of
         new_context, roll, unusual = self._new_context, self._roll, self._unusual
 
         def remember(
@@ -189,11 +143,8 @@ class Recorder:
         self, ring: Ring, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
     ) -> None:
         """A message with extras or a long text."""
-        if type(text) is not str:
-            text = safe_str(text)
-        if len(text) > _LONGEST:
-            text = f"{text[:_LONGEST]}… [otel-logging: {len(text) - _LONGEST} characters cut]"
-        extras = _flat(kwargs) if kwargs else None
+        text = entries.cut(text)
+        extras = entries.flat(kwargs) if kwargs else None
         if extras:
             ring.extras = True
         ring.pending.append((time_ns(), level, name, text, ring.seen[1], reason, extras))
@@ -337,14 +288,14 @@ class Recorder:
             return
         ring.replays += 1
         self._open(memory, reason, now)
-        entries = ring.take()
-        if entries:
-            self._background.submit(lambda: self._replay(memory, entries, reason))
+        taken = ring.take()
+        if taken:
+            self._background.submit(lambda: self._replay(memory, taken, reason))
 
-    def _replay(self, memory: CallMemory, entries: list[Entry], reason: str) -> None:
+    def _replay(self, memory: CallMemory, taken: list[Entry], reason: str) -> None:
         if self._attic is not None and memory.call_sid is not None:
             self._attic.discard(memory.call_sid)
-        done = replay.replay(self._pipeline, entries, self._about_call(memory), reason, self._background)
+        done = replay.replay(self._pipeline, taken, self._about_call(memory), reason, self._background)
         self._count(memory, done)
 
     def _count(self, memory: CallMemory, done: int) -> None:
@@ -381,12 +332,12 @@ class Recorder:
         if first:
             ring.summed_up = now
         self.over_budget += number
-        attic, entries = self._attic, ring.take() if self._attic is not None else []
+        attic, taken = self._attic, ring.take() if self._attic is not None else []
 
         def job() -> None:
             about = self._about_call(memory)
             stored = attic is not None and attic.to_store(
-                replay.page(entries, about, self._pipeline.resource, self._redact), reason
+                replay.page(taken, about, self._pipeline.resource, self._redact), reason
             )
             if stored and memory.call_sid is not None and attic is not None:
                 attic.discard(memory.call_sid)
@@ -449,9 +400,9 @@ class Recorder:
             self._give_back_asked(memory)
         if self._attic is None or memory.call_sid is None:
             return
-        entries = ring.copy()
-        if entries:
-            self._attic.put(replay.page(entries, self._about_call(memory), self._pipeline.resource, self._redact))
+        remembered = ring.copy()
+        if remembered:
+            self._attic.put(replay.page(remembered, self._about_call(memory), self._pipeline.resource, self._redact))
 
     # -- books, flush and end ------------------------------------------------------------------------------------------
 
@@ -489,52 +440,6 @@ class Recorder:
                 memory.open_until = 0.0
         self._begin()
         self.remember = self._fast_remember()  # type: ignore[method-assign]
-
-
-def _context_getter() -> Callable[[], Any]:
-    """The quickest way to OTel's current context: its ContextVar, where it has the usual one."""
-    otel_context.get_current()  # the runtime context is chosen with the first use
-    variable = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    get = getattr(variable, "get", None)
-    return get if callable(get) else otel_context.get_current
-
-
-def _flat(kwargs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...] | None:
-    """The extras and the exception of a log call, as they are now: scalars stay, everything else becomes text."""
-    found: list[tuple[str, Any]] = []
-    extra = kwargs.get("extra")
-    try:
-        for key, value in list(extra.items())[:_MAX_EXTRAS] if extra else ():
-            found.append((safe_str(key), _scalar(value)))
-        if info := kwargs.get("exc_info"):
-            record = types.SimpleNamespace(exc_info=_exc_info(info))
-            texts = translate.exception_attributes(record)  # type: ignore[arg-type]
-            found += [(key, text[-_MAX_TRACEBACK:]) for key, text in texts.items()]
-    except Exception as error:
-        found.append(("otel_logging.extras", f"[cannot be read: {type(error).__name__}]"))
-    return tuple(found) or None
-
-
-def _scalar(value: Any) -> Any:
-    if type(value) in _PLAIN and type(value) is not str:
-        return value
-    if isinstance(value, int) and type(value) is not int:
-        return int(value)
-    text = safe_str(value) if isinstance(value, str) else _repr(value)
-    return text if len(text) <= _MAX_EXTRA_TEXT else f"{text[:_MAX_EXTRA_TEXT]}…"
-
-
-def _repr(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception as error:
-        return f"[{type(value).__name__} has no text: {type(error).__name__}]"
-
-
-def _exc_info(info: Any) -> Any:
-    import sys
-
-    return info if isinstance(info, (tuple, BaseException)) else sys.exc_info()
 
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry._logs import LogRecord
 from opentelemetry.trace import TraceFlags
@@ -34,6 +34,19 @@ _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 Redact = Callable[[str, dict[str, Any]], "tuple[str, dict[str, Any]]"]
 """Takes a text and its attributes, returns both without what must not be kept."""
+
+
+class Attic(Protocol):
+    """Where the rings of calls that ended well are kept (see `export.attic`)."""
+
+    def put(self, page: Mapping[str, Any]) -> bool:
+        """Keep a call, in place of what was kept of it before."""
+
+    def discard(self, call_sid: str) -> None:
+        """The call has been given back after all."""
+
+    def to_store(self, page: Mapping[str, Any], trigger: str) -> bool:
+        """Write a call's records into the local store, and nowhere else."""
 
 
 @dataclass(frozen=True)
