@@ -1,4 +1,4 @@
-"""Transforms, redaction first of all, on OTel records and on the console's line alike; and on texts that are remembered.
+"""Transforms, redaction first of all, on OTel records and the console's line alike, and on texts that are remembered.
 
 What a policy changes is the policy engine's knowledge; here records are made readable to it and written back. A record
 is changed once: what has been is marked, so that several destinations, or a processor after our pipeline, leave it.
@@ -8,7 +8,6 @@ Nothing here raises: what fails leaves the record as it is, counted with the pol
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging import trouble
@@ -18,6 +17,7 @@ from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable, Mapping
 
     from opentelemetry._logs import LogRecord
     from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord

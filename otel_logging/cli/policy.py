@@ -36,4 +36,6 @@ def main(argv: list[str]) -> int:
 def _help() -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}}  {sentence}" for verb, sentence in VERBS.items())
-    return f"usage: otel-logging policy VERB ...\n\nverbs:\n{verbs}\n\n`otel-logging policy VERB --help` tells the rest."
+    return (
+        f"usage: otel-logging policy VERB ...\n\nverbs:\n{verbs}\n\n`otel-logging policy VERB --help` tells the rest."
+    )

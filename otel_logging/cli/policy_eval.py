@@ -20,7 +20,9 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--policies", metavar="FILE", required=True, help="policies, YAML or JSON")
     parser.add_argument("--input", metavar="FILE", required=True, help="an ExportLogsServiceRequest as JSON")
-    parser.add_argument("--output", metavar="FILE", required=True, help="where the request goes as the policies leave it")
+    parser.add_argument(
+        "--output", metavar="FILE", required=True, help="where the request goes as the policies leave it"
+    )
     parser.add_argument("--stats", metavar="FILE", required=True, help="where hits, misses and errors go")
     parser.add_argument("--signal", choices=("log", "metric", "trace"), required=True, help="only `log` is supported")
     parser.add_argument("--json", action="store_true", help="print the counts as one JSON object too")

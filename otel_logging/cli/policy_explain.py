@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -14,6 +13,7 @@ from otel_logging.cli import DONE, NOTHING, USAGE, common
 from otel_logging.search.text import harmless
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Iterator
 
     from otel_logging.policy.engine import PolicySet
@@ -64,7 +64,9 @@ def main(argv: list[str]) -> int:
     if not records:
         common.tell("no records in it")
         return NOTHING
-    common.tell(f"{common.plural(len(records), 'record')}: " + ", ".join(f"{n:,} {what}" for what, n in counts.most_common()))
+    common.tell(
+        f"{common.plural(len(records), 'record')}: " + ", ".join(f"{n:,} {what}" for what, n in counts.most_common())
+    )
     return DONE
 
 
@@ -162,7 +164,9 @@ def _of_file(name: str) -> Iterator[Record]:
         elif found := _HUMAN.fullmatch(line):
             level = found["level"]
             severity = {"DEBUG": 5, "INFO": 9, "WARNING": 13, "ERROR": 17, "CRITICAL": 21}.get(level, 9)
-            yield Record(severity=severity, severity_text=level, body=found["text"], logger=found["module"], source=name)
+            yield Record(
+                severity=severity, severity_text=level, body=found["text"], logger=found["module"], source=name
+            )
         elif line.strip() and not line.startswith("    "):  # a traceback's lines belong to the line before
             yield Record(severity=9, severity_text="INFO", body=line, source=name)
 
@@ -215,6 +219,7 @@ def _outcome(found: Explanation) -> dict[str, Any]:
     outcome: dict[str, Any] = {"kept": found.keep, "by": decider.policy if decider else None, "why": why}
     outcome["policies"] = [one.as_json() for one in found.matched]
     outcome["changed"] = found.changed
+    outcome["redacted_by"] = list(found.redacted_by)
     if found.changed:
         outcome["message"] = found.body
     return outcome
@@ -223,7 +228,9 @@ def _outcome(found: Explanation) -> dict[str, Any]:
 def _lines(outcome: dict[str, Any]) -> Iterator[str]:
     verdict = "kept" if outcome["kept"] else "dropped"
     message = harmless(str(outcome["message"]))
-    redacted = " (redacted)" if outcome["changed"] else ""
+    redacted = " (changed)" if outcome["changed"] else ""
+    if names := outcome.get("redacted_by"):
+        redacted = f" (redacted by {', '.join(names)})"
     yield f"{verdict:<8} {outcome['level']:<8} {message}{redacted}"
     if not outcome["policies"]:
         yield f"    {outcome['why']}"

@@ -110,7 +110,9 @@ class Patterns:
                 wanted[matcher.negate].append(_pattern(matcher))
         for pattern in wanted[False] + wanted[True]:
             patterns.check(pattern)
-        required, forbidden = (frozenset(self.number(pattern) for pattern in wanted[negate]) for negate in (False, True))
+        required, forbidden = (
+            frozenset(self.number(pattern) for pattern in wanted[negate]) for negate in (False, True)
+        )
         return required, forbidden
 
     def number(self, pattern: str) -> int:

@@ -254,7 +254,7 @@ class PolicySet:
                 for change in one.changes:
                     change(view)
                 before = transform.snapshot(view)
-            except Exception as error:
+            except Exception as error:  # noqa: PERF203 (one failing policy must not take the next ones with it)
                 one.failed(error)
                 transform.restore(view, before)
         self.redact(view)

@@ -201,7 +201,7 @@ class Everywhere:
 
 
 def _first_look(pieces: Sequence[str]) -> Callable[[str], Any] | None:
-    r"""One scan that finds all that any pattern finds in one of several lines of text, or None where it might miss some.
+    r"""One scan that finds all that any pattern finds in one of several lines of text; None where it might miss some.
 
     `^` and `$` are let match at every line's ends; `\A` and `\z` cannot be.
     """

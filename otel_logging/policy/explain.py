@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.policy import patterns
-from otel_logging.policy.model import Field, Keep, Matcher
 from otel_logging.policy.view import ABSENT, reader
 
 if TYPE_CHECKING:
     from otel_logging.policy.compiler import Compiled
     from otel_logging.policy.engine import PolicySet
+    from otel_logging.policy.model import Field, Keep, Matcher
     from otel_logging.policy.view import LogView
 
 _LONGEST: Final = 60  # characters of a pattern or a value that are shown
@@ -44,13 +44,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The verdict on one record, the policies that matched it, and the text of its body afterwards."""
+    """The verdict on one record, the policies that matched it, its body afterwards, and which policies redacted it."""
 
     keep: bool
     reason: str
     matched: tuple[Reason, ...]
     body: Any
     changed: bool
+    redacted_by: tuple[str, ...] = ()
 
 
 def explain(policies: PolicySet, view: LogView, call: str | None = None) -> Explanation:
@@ -58,8 +59,14 @@ def explain(policies: PolicySet, view: LogView, call: str | None = None) -> Expl
     matched = (*policies.match(view), *policies.match_changers(view))
     verdict = policies.evaluate(view, call)
     reasons = [_reason(one, view, decided=not verdict.keep and one.id == verdict.policy) for one in matched]
+    before = _hits(policies)
     changed = verdict.keep and policies.transform(view, evaluated=True)
-    return Explanation(verdict.keep, verdict.reason, tuple(reasons), view.body, changed)
+    redacted_by = tuple(name for name, hits in _hits(policies).items() if hits > before.get(name, 0))
+    return Explanation(verdict.keep, verdict.reason, tuple(reasons), view.body, changed, redacted_by)
+
+
+def _hits(policies: PolicySet) -> dict[str, int]:
+    return {one.policy_id: one.hits for one in policies.stats()}
 
 
 def _reason(one: Compiled, view: LogView, *, decided: bool) -> Reason:

@@ -28,7 +28,7 @@ def wants(extension: Extension, *, matched: bool, keep: bool) -> bool:
         return True
     if not matched:
         return mode == "unmatched"
-    return mode == "matched" or mode == ("kept" if keep else "dropped")
+    return mode in ("matched", "kept" if keep else "dropped")
 
 
 class Dispatcher:

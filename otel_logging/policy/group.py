@@ -5,13 +5,14 @@ Equal records get equal answers, so callers may cache them. What follows from a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_logging.policy.compiler import Compiled, Patterns
 from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from otel_logging.policy.patterns import PatternSet
 
 SEVERE: Final = 13  # OTel's SeverityNumber WARN; frame policies never match from here on

@@ -1,4 +1,4 @@
-"""Policies over OTLP/JSON: records of an `ExportLogsServiceRequest` as policies see them, and what they changed put back.
+"""Policies over OTLP/JSON: records of an `ExportLogsServiceRequest` as policies see them, and their changes put back.
 
 What the conformance suite's runner does, and `policy explain` on a file of OTLP lines. Not for hot paths. What is not
 understood in a document stays in it as it is.

@@ -102,7 +102,9 @@ class _Parser:
         if len(targets) != 1:
             self._wrong("", f"exactly one of {', '.join(_SIGNALS)} is needed, {len(targets)} are given")
         signal: Any = targets[0] if len(targets) == 1 else "log"
-        match, keep, sample_key, transform = self._log(parts["log"]) if targets == ["log"] else ((), Keep(), None, Transform())
+        match, keep, sample_key, transform = (
+            self._log(parts["log"]) if targets == ["log"] else ((), Keep(), None, Transform())
+        )
         return Policy(
             id=name,
             name=self._text(parts, "name") or name,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from otel_logging.policy.engine import PolicySet
@@ -16,6 +15,8 @@ from otel_logging.policy.load import load
 from otel_logging.policy.model import PRIVACY_LABEL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from otel_logging.policy.model import Policy
 
 BUNDLED: Final = "privacy"

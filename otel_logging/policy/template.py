@@ -7,10 +7,12 @@ sign. A reference to a group that does not exist, or took no part in the match, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.policy import patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _REFERENCE: Final = re.compile(r"\$(?:(\$)|([0-9]{1,2})|\{([0-9]{1,2}|[A-Za-z_][A-Za-z0-9_]*)\})")
 Span = tuple[int, int]
@@ -27,9 +29,7 @@ class Template:
 
     __slots__ = ("_find", "_parts", "_reword", "pattern")
 
-    def __init__(
-        self, pattern: str, replacement: str, literal: Callable[[Any, str], str] | None = None
-    ) -> None:
+    def __init__(self, pattern: str, replacement: str, literal: Callable[[Any, str], str] | None = None) -> None:
         made = patterns.compiled(pattern)
         self.pattern = pattern
         self._find: Callable[[str], Any] = made.finditer

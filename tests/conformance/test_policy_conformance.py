@@ -1,4 +1,4 @@
-"""The Telemetry Policy conformance suite, read where it lies: its log cases that ask for no transform.
+"""The Telemetry Policy conformance suite, read where it lies: its log cases, through `policy eval`.
 
 The cases come from the folder that OTEL_LOGGING_POLICY_CONFORMANCE names, or from `../shared/policy-conformance`
 beside the repository. Each is a folder with policies.json, input.json (OTLP/JSON), expected.json, expected_stats.json.
@@ -6,7 +6,6 @@ beside the repository. Each is a folder with policies.json, input.json (OTLP/JSO
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -14,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_logging.policy.engine import PolicySet
-from otel_logging.policy.load import load
-from otel_logging.policy.view import LogView
+from otel_logging.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("OTEL_LOGGING_POLICY_CONFORMANCE") or REPOSITORY.parent / "shared" / "policy-conformance")
@@ -25,79 +22,13 @@ SEVERITIES = [
 ]
 
 
-def transforms(case):
-    """Whether a case is about transforms, which a later version carries out."""
-    document = json.loads((case / "policies.json").read_text(encoding="utf-8"))
-    return any("transform" in policy.get("log", {}) for policy in document["policies"])
-
-
-CASES = sorted(path.parent for path in FOLDER.glob("logs_*/policies.json") if not transforms(path.parent))
-
-
-def value(any_value):
-    """An OTLP/JSON AnyValue as the Python value that the SDK would hold."""
-    for kind, found in (any_value or {}).items():
-        if kind == "kvlistValue":
-            return attributes(found.get("values"))
-        if kind == "arrayValue":
-            return [value(item) for item in found.get("values", [])]
-        if kind == "intValue":
-            return int(found)
-        if kind == "bytesValue":
-            return base64.b64decode(found)
-        return found
-    return None
-
-
-def attributes(pairs):
-    """OTLP/JSON key-values as a dict."""
-    return {pair["key"]: value(pair.get("value")) for pair in pairs or []}
+CASES = sorted(path.parent for path in FOLDER.glob("logs_*/policies.json"))
 
 
 def severity(number):
-    """A severity number, given as a number or by its name."""
-    if isinstance(number, str):
-        name = number.removeprefix("SEVERITY_NUMBER_")
-        return SEVERITIES.index(name) + 1 if name in SEVERITIES else 0
-    return number or 0
-
-
-def view_of(record, scope_logs, resource_logs):
-    """One OTLP/JSON record with its scope and resource, as policies see it."""
-    scope, resource = scope_logs.get("scope") or {}, resource_logs.get("resource") or {}
-    return LogView(
-        value(record.get("body")),
-        severity(record.get("severityNumber")),
-        record.get("severityText"),
-        attributes=attributes(record.get("attributes")),
-        event_name=record.get("eventName"),
-        trace_id=record.get("traceId"),
-        span_id=record.get("spanId"),
-        resource_attributes=attributes(resource.get("attributes")),
-        resource_schema_url=resource_logs.get("schemaUrl"),
-        scope_name=scope.get("name"),
-        scope_version=scope.get("version"),
-        scope_attributes=attributes(scope.get("attributes")),
-        scope_schema_url=scope_logs.get("schemaUrl"),
-    )
-
-
-def filtered(policies, document):
-    """The document without what the policies drop, and without scopes and resources that became empty."""
-    resources = []
-    for resource_logs in document.get("resourceLogs", []):
-        scopes = []
-        for scope_logs in resource_logs.get("scopeLogs", []):
-            records = [
-                record
-                for record in scope_logs.get("logRecords", [])
-                if policies.evaluate(view_of(record, scope_logs, resource_logs)).keep
-            ]
-            if records:
-                scopes.append({**scope_logs, "logRecords": records})
-        if scopes:
-            resources.append({**resource_logs, "scopeLogs": scopes})
-    return {"resourceLogs": resources}
+    """A severity number, given by its name."""
+    name = number.removeprefix("SEVERITY_NUMBER_")
+    return SEVERITIES.index(name) + 1 if name in SEVERITIES else 0
 
 
 def normal(node):
@@ -135,11 +66,14 @@ def stats_of(policies):
 @pytest.mark.skipif(not CASES, reason=f"the conformance suite is not there: no log cases in {FOLDER}")
 class TestSuite:
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-    def test_case_comes_out_as_the_suite_expects(self, case):
-        """Records kept, hits, misses and reported errors are those of the suite."""
-        policies = PolicySet(load([str(case / "policies.json")]).policies)
-        output = filtered(policies, json.loads((case / "input.json").read_text(encoding="utf-8")))
-        assert normal(output) == normal(json.loads((case / "expected.json").read_text(encoding="utf-8")))
-        got = [vars(one) for one in policies.stats()]
+    def test_case_comes_out_as_the_suite_expects(self, case, tmp_path):
+        """Through the runner's interface: records, hits, misses and reported errors are those of the suite."""
+        output, stats = tmp_path / "output.json", tmp_path / "stats.json"
+        arguments = ["--policies", case / "policies.json", "--input", case / "input.json", "--output", output]
+        arguments += ["--stats", stats, "--signal", "log"]
+        assert main(["policy", "eval", *map(str, arguments)]) == 0
+        got = json.loads(output.read_text(encoding="utf-8"))
+        assert normal(got) == normal(json.loads((case / "expected.json").read_text(encoding="utf-8")))
+        counted = json.loads(stats.read_text(encoding="utf-8"))["policies"]
         expected = json.loads((case / "expected_stats.json").read_text(encoding="utf-8"))
-        assert stats_of(got) == stats_of(expected["policies"])
+        assert stats_of(counted) == stats_of(expected["policies"])

@@ -247,6 +247,7 @@ class TestRecords:
 class TestPseudonyms:
     def test_the_same_caller_is_known_again(self):
         """One caller has one pseudonym, however the number is written; another key or caller gives another."""
+
         def of(text, key):
             return read_policies([], privacy="strict", pseudonym_key=key).redact_text(text).partition("phone:")[2]
 

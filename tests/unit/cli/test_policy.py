@@ -1,0 +1,175 @@
+"""`otel-logging policy check|explain|eval`."""
+
+import json
+
+import pytest
+
+SID = "CA" + "a1" * 16
+RULES = """
+policies:
+  - id: cache
+    log:
+      match: [{log_field: body, starts_with: "[CACHE] hit"}]
+      keep: none
+  - id: once
+    log:
+      match: [{log_field: body, contains: tick}]
+      keep: 1/m
+"""
+
+
+@pytest.fixture
+def rules(tmp_path, monkeypatch):
+    for name in ("OTEL_LOGGING_POLICIES", "OTEL_LOGGING_PRIVACY", "LOG_LEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    return path
+
+
+class TestCheck:
+    def test_good_files(self, run, rules):
+        """Files without a mistake end with 0."""
+        result = run("policy", "check", rules, "voice", "privacy")
+        assert (result.code, result.out) == (0, "")
+        assert result.err.endswith("policies in 3 files, no errors\n")
+
+    def test_errors(self, run, rules, tmp_path):
+        """Each mistake names file, policy and place; 1."""
+        bad = tmp_path / "bad.yaml"
+        bad.write_text(
+            'policies:\n  - id: a\n    log: {match: [{log_field: body, regex: "([a"}], transform: {redact: [{}]}}\n  - id: cache\n    log: {match: [{log_field: body, exact: x}]}\n'
+        )
+        result = run("policy", "check", rules, bad, tmp_path / "none.yaml", "--json")
+        assert result.code == 1
+        errors = json.loads(result.out)["errors"]
+        assert (
+            errors[0]
+            == "bad.yaml: policy 'a': log: match[0]: invalid regex \"([a\": missing ]: [a; this policy is ignored"
+        )
+        assert errors[1].startswith("bad.yaml: policy 'a': log: transform: redact[0]: no field set;")
+        assert errors[2] == "bad.yaml: policy 'cache': id: already used in rules.yaml; this policy is ignored"
+        assert "none.yaml: cannot be read" in errors[3]
+
+    def test_notes(self, run, tmp_path):
+        """What is right and may surprise is said, and is no error."""
+        path = tmp_path / "r.yaml"
+        path.write_text(
+            "id: p\nextensions: [{type: x/y, version: '1', config: {}}]\nlog: {match: [{log_field: scope_name, exact: x}], keep: none}\n"
+        )
+        result = run("policy", "check", path)
+        assert result.code == 0
+        assert "extension 'x/y' is not supported and skipped" in result.out
+        assert "other implementations do not know the field scope_name" in result.out
+
+
+class TestExplain:
+    def test_a_message(self, run, rules):
+        """Dropped by which policy, which matcher, in which file."""
+        result = run("policy", "explain", "[CACHE] hit 3", "--policies", rules)
+        assert result.lines == [
+            "dropped  INFO     [CACHE] hit 3",
+            "    by cache (rules.yaml), keep: none",
+            '        match[0]: body starts_with "[CACHE] hit"',
+        ]
+        assert "1 record: 1 dropped by cache" in result.err
+
+    def test_level_and_redaction(self, run, rules):
+        """LOG_LEVEL drops too; a redacted message is shown as it would leave, with the policy that did it."""
+        assert "below LOG_LEVEL" in run("policy", "explain", "x", "--level", "debug", "--policies", rules).out
+        shown = json.loads(run("policy", "explain", "password=hunter2", "--policies", rules, "--json").out)
+        assert (shown["kept"], shown["message"], shown["redacted_by"]) == (
+            True,
+            "password=[REDACTED]",
+            ["privacy-passwords"],
+        )
+        assert run("policy", "explain", "x", "--level", "LOUD").code == 2
+
+    def test_a_log_file(self, run, rules, tmp_path):
+        """JSON and human console lines; rates come out by the records' own times."""
+        log = tmp_path / "app.log"
+        lines = [
+            {"timestamp": f"2024-01-21T19:{minute}:26.000Z", "level": "INFO", "message": "tick", "logger": "m"}
+            for minute in (30, 30, 31)
+        ]
+        log.write_text(
+            "\n".join(map(json.dumps, lines)) + "\n[2024-01-21 19:30:26] ERROR    [m] it broke\n    Traceback\n"
+        )
+        result = run("policy", "explain", log, "--policies", rules, "--json")
+        found = [json.loads(line) for line in result.lines]
+        assert [(one["message"], one["level"], one["kept"]) for one in found] == [
+            ("tick", "INFO", True), ("tick", "INFO", False), ("tick", "INFO", True), ("it broke", "ERROR", True),
+        ]  # fmt: skip
+        assert found[1]["why"] == "keep: 1/60s (used up)"
+
+    def test_a_call(self, run, store, rules):
+        """A call id is looked for in the local store; what is not there is 1."""
+        result = run("--store", store.root, "policy", "explain", SID, "--policies", rules)
+        assert result.code == 0
+        assert sum(line.startswith("kept") for line in result.lines) == 4
+        assert run("policy", "explain", "CA" + "0" * 32).code == 1
+
+    def test_an_override(self, run, rules, tmp_path):
+        """A record that was given back is kept whatever the policies say."""
+        log = tmp_path / "app.jsonl"
+        log.write_text(
+            json.dumps({"timestamp": 1, "level": "INFO", "message": "[CACHE] hit", "otel_logging.recovered": True})
+        )
+        assert "given back by the flight recorder" in run("policy", "explain", log, "--policies", rules).out
+
+
+class TestEval:
+    def test_only_logs(self, run, rules, tmp_path):
+        """Another signal is a usage error; a file that cannot be read is 1."""
+        places = [
+            "--policies",
+            rules,
+            "--input",
+            tmp_path / "no.json",
+            "--output",
+            tmp_path / "o",
+            "--stats",
+            tmp_path / "s",
+        ]
+        assert run("policy", "eval", *places, "--signal", "trace").code == 2
+        assert run("policy", "eval", *places, "--signal", "log").code == 1
+
+    def test_shared_parts(self, run, tmp_path):
+        """What records share is changed in place; values that no policy changed keep the form they were written in."""
+        (tmp_path / "p.json").write_text(json.dumps({"policies": [{"id": "p", "name": "p", "log": {
+            "match": [{"log_attribute": ["a", "b"], "equals": 1}],
+            "transform": {"add": [{"resource_attribute": "seen", "value": "yes"}], "redact": [{"log_attribute": ["a", "c"]}], "remove": [{"log_field": "body"}]}}}]}))  # fmt: skip
+        attributes = [{"key": "a", "value": {"kvlistValue": {"values": [{"key": "b", "value": {"intValue": "1"}}, {"key": "c", "value": {"stringValue": "x"}}]}}},
+                      {"key": "raw", "value": {"bytesValue": "3q2+7w=="}}]  # fmt: skip
+        record = {
+            "body": {"stringValue": "x"},
+            "severityNumber": "SEVERITY_NUMBER_INFO",
+            "attributes": attributes,
+            "flags": 1,
+        }
+        (tmp_path / "in.json").write_text(json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}))
+        places = [
+            part
+            for name in ("policies:p.json", "input:in.json", "output:out.json", "stats:st.json")
+            for part in (f"--{name.split(':')[0]}", tmp_path / name.split(":")[1])
+        ]
+        assert run("policy", "eval", *places, "--signal", "log").code == 0
+        group = json.loads((tmp_path / "out.json").read_text())["resourceLogs"][0]
+        assert group["resource"]["attributes"] == [{"key": "seen", "value": {"stringValue": "yes"}}]
+        made = group["scopeLogs"][0]["logRecords"][0]
+        assert made["attributes"][0]["value"]["kvlistValue"]["values"][1] == {
+            "key": "c",
+            "value": {"stringValue": "[REDACTED]"},
+        }
+        assert (made["attributes"][1], made["flags"], made["severityNumber"], made["body"]) == (
+            attributes[1],
+            1,
+            "SEVERITY_NUMBER_INFO",
+            {},
+        )
+
+
+def test_help(run):
+    """Without a verb, or with one that is not there, the verbs are named."""
+    assert (run("policy").code, run("policy", "--help").code, run("policy", "nope").code) == (2, 0, 2)
+    assert "explain" in run("policy", "--help").out
