@@ -3,6 +3,9 @@
 import base64
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -271,3 +274,37 @@ class TestPseudonyms:
         given = policies.redact_text("דנה כהן", "customer_name")
         assert given.startswith("name:")
         assert said == f"customer loaded: name={given}, stage=2"
+
+
+_SERVICE = """
+import json, logging, sys
+import otel_logging
+otel_logging.configure(logs_exporter="local", store=sys.argv[1], privacy=sys.argv[2], service_name="s")
+logging.getLogger().setLevel(logging.INFO)
+app = logging.getLogger("app")
+with otel_logging.call("CA" + "a1" * 16):
+    for text in json.load(sys.stdin):
+        app.debug("below " + text)
+        app.info("[AUDIO_DELTA] dropped " + text)
+        app.info(text, extra={"about": text})
+    app.error("it broke")
+otel_logging.shutdown()
+"""
+
+
+def test_nothing_is_in_the_store(mode, tmp_path):
+    """In a real process whose call goes wrong: nothing that is hidden is in the store, the attic or on the console."""
+    texts = [text for _, text in CANARIES.values()]
+    done = subprocess.run(
+        [sys.executable, "-c", _SERVICE, str(tmp_path), mode], input=json.dumps(texts), capture_output=True, text=True, timeout=60, check=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    stored = "\n".join(path.read_bytes().decode("utf-8", "replace") for path in written)
+    assert "it broke" in stored
+    assert "it broke" in done.stdout
+    for name in HIDDEN[mode]:
+        secret = CANARIES[name][0]
+        assert secret not in done.stdout, name
+        assert secret not in stored, name
+        assert json.dumps(secret)[1:-1] not in stored, name
