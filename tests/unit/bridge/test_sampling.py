@@ -223,20 +223,33 @@ class TestAroundAnyProcessor:
 
 
 class TestReadPolicies:
+    def named(self, policies, **more):
+        """The ids of a set, without the redactions that come along."""
+        found = {policy.id for policy in read_policies(policies, **more).policies}
+        return found - {policy.id for policy in read_policies([]).policies}
+
     def test_what_may_be_given(self, rules):
         """A compiled set, one source, several, or nothing for the bundled set."""
         compiled = PolicySet([])
         assert read_policies(compiled) is compiled
-        assert len(read_policies(rules(("p", "x", "none")))) == 1
-        assert len(read_policies([rules(("p", "x", "none")), rules(("q", "x", "none"))])) == 2
-        assert len(read_policies(None)) > 1
-        assert len(read_policies([])) == 0
+        assert self.named(rules(("p", "x", "none"))) == {"p"}
+        assert self.named([rules(("p", "x", "none")), rules(("q", "x", "none"))]) == {"p", "q"}
+        assert len(self.named(None)) > 5
+        assert self.named([]) == set()
 
     def test_a_missing_file_is_a_sentence(self, capsys):
         """A rule file that is not there is one line on stderr, and the rest counts."""
-        assert len(read_policies(["/nowhere/rules.yaml"])) == 0
+        assert self.named(["/nowhere/rules.yaml"]) == set()
         assert "/nowhere/rules.yaml" in capsys.readouterr().err
 
     def test_without_frame_policies(self):
         """At LOG_LEVEL=DEBUG the bundled set has nothing left."""
-        assert len(read_policies(None, frame_policies=False)) == 0
+        assert self.named(None, frame_policies=False) == set()
+
+    def test_privacy_comes_along(self, monkeypatch):
+        """The redactions of the privacy mode are part of every set, by default those of the environment."""
+        secrets, off = len(read_policies([], privacy="secrets")), len(read_policies([], privacy="off"))
+        assert secrets > off
+        assert len(read_policies([])) == secrets
+        monkeypatch.setenv("OTEL_LOGGING_PRIVACY", "off")
+        assert len(read_policies([])) == off
