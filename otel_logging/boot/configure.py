@@ -330,7 +330,6 @@ def _steer(active: Active, pipeline: Pipeline) -> None:
     from otel_logging.boot import applog, control
     from otel_logging.boot.policy_files import PolicyFiles
     from otel_logging.bridge import gate
-    from otel_logging.policy.engine import PolicySet
     from otel_logging.policy.sets import in_force
 
     settings, recorder = active.settings, pipeline.recorder
@@ -357,7 +356,7 @@ def _steer(active: Active, pipeline: Pipeline) -> None:
         trigger=getattr(recorder, "trigger_call", None),
     )
     active.undo.append(steering.stop)
-    active.flushers.insert(0, steering.flush)
+    active.flushers.append(steering.flush)  # after the recorder's, which may still find that a call went wrong
     if recorder is not None and hasattr(recorder, "on_trigger"):
         active.undo.append(recorder.on_trigger(steering.announce_trigger))
 

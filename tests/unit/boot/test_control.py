@@ -9,13 +9,14 @@ import time
 
 import pytest
 
-from otel_logging import settings, trouble
+from otel_logging import call, settings, stats, trouble
 from otel_logging.boot import control, control_file
 from otel_logging.boot.configure import configure, configured, shutdown
 from otel_logging.boot.control import Control
 from otel_logging.boot.policy_files import PolicyFiles
 from otel_logging.bridge.overrides import Overrides, Rule
 from otel_logging.calls import call as calls
+from otel_logging.testing import assert_balanced
 
 NATIVE = logging.Logger.isEnabledFor
 
@@ -171,6 +172,27 @@ class TestInAProcess:
         """A process that exports nothing and has no control folder starts no thread for it."""
         configure(store=tmp_path / "none", logs_exporter="console", log_console="off")
         assert "otel-logging-control" not in {thread.name for thread in threading.enumerate()}
+
+    def test_another_process_s_trigger_recovers_our_ring(self, make, tmp_path):
+        """What this process remembers of a call is given back when another one says that the call went wrong."""
+        configure(store=tmp_path, logs_exporter="local", log_console="off")
+        other = make()
+        with call("room-1"):
+            logging.getLogger("control.test").debug("what led to it")
+            other.announce_trigger("room-1", "error")
+            other.look()
+            until(lambda: stats()["recovered"])
+        assert_balanced()
+
+    def test_our_trigger_is_announced(self, make, tmp_path):
+        """An ERROR in a call of this process is told to the others."""
+        configure(store=tmp_path, logs_exporter="local", log_console="off")
+        told = []
+        other = make(lambda *event: told.append(event))
+        with call("room-2"):
+            logging.getLogger("control.test").error("it broke")
+        until(lambda: other.look() or told)
+        assert told == [("room-2", "error")]
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
