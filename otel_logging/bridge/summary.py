@@ -72,10 +72,11 @@ class Summaries:
             "otel_logging.made": made,
             "otel_logging.kept": kept,
             "otel_logging.dropped": made - kept,
-            "otel_logging.dropped_by": dict(sorted(counts.items())),
             "otel_logging.recovered": recovered,
             SUPPRESSED: sum(held_back.values()),
         }
+        if counts:
+            attributes["otel_logging.dropped_by"] = dict(sorted(counts.items()))
         if memory.call_sid is not None:
             attributes["call_sid"] = memory.call_sid
         if reason is not None:

@@ -1,4 +1,7 @@
-"""`otel-logging stats`: what the store holds. What a running process counts is `otel_logging.stats()` inside it."""
+"""`otel-logging stats`: what the store holds, and what its summaries of calls say was made, kept and dropped.
+
+What a running process counts is `otel_logging.stats()` inside it.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,14 @@ def _table(view: Overview) -> Iterator[str]:
         ("oldest", clock.local(view.first) if view.first else "-"),
         ("newest", clock.local(view.last) if view.last else "-"),
     ]
+    if view.told.summaries:
+        told = view.told
+        figures = ", ".join(f"{told.figures[name]:,} {name}" for name in ("made", "kept", "recovered"))
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in told.dropped.most_common())
+        rows += [
+            ("books", f"{figures} (as {common.plural(told.summaries, 'ended call')} told)"),
+            ("dropped", dropped or "-"),
+        ]
     if searched.broken or searched.unfinished:
         unfinished = common.plural(searched.unfinished, "unfinished line")
         rows.append(("unread", f"{common.plural(searched.broken, 'broken line')}, {unfinished}"))

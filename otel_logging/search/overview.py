@@ -82,6 +82,41 @@ class _Brief:
     span_id: str | None
 
 
+SUMMARY_EVENT = "otel_logging.call.summary"  # the record in which a process says what became of a call's records
+_FIGURES = ("made", "kept", "recovered")
+
+
+@dataclass(slots=True)
+class Told:
+    """What the summaries of calls say, added up: records made, kept, dropped by reason, recovered."""
+
+    summaries: int = 0
+    figures: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: Record) -> None:
+        """Count one summary; what is no number in it is left out."""
+        self.summaries += 1
+        for name in _FIGURES:
+            self.figures[name] += _number(record.attributes.get(f"otel_logging.{name}"))
+        reasons = record.attributes.get("otel_logging.dropped_by")
+        if isinstance(reasons, dict):
+            for reason, count in reasons.items():
+                self.dropped[str(reason)] += _number(count)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `stats --json`."""
+        return {
+            "summaries": self.summaries,
+            **{name: self.figures[name] for name in _FIGURES},
+            "dropped": dict(sorted(self.dropped.items())),
+        }
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
 @dataclass(slots=True)
 class Overview:
     """The whole store in numbers."""
@@ -94,6 +129,7 @@ class Overview:
     last: int = 0
     levels: Counter[str] = field(default_factory=Counter)
     services: Counter[str] = field(default_factory=Counter)
+    told: Told = field(default_factory=Told)
 
     def as_json(self) -> dict[str, Any]:
         """For `stats --json`."""
@@ -105,6 +141,7 @@ class Overview:
             "newest": clock.rfc3339(self.last) if self.last else None,
             "levels": {level: self.levels[level] for level in LEVELS if self.levels[level]},
             "services": dict(sorted(self.services.items())),
+            "books": self.told.as_json(),
         }
 
 
@@ -117,6 +154,8 @@ def overview(store: Path) -> Overview:
         view.records += 1
         view.levels[record.level] += 1
         view.services[record.service] += 1
+        if record.event_name == SUMMARY_EVENT:
+            view.told.add(record)
         if record.time:
             view.first = min(view.first or record.time, record.time)
             view.last = max(view.last, record.time)

@@ -36,3 +36,29 @@ def test_empty(run, tmp_path):
     result = run("stats", "--json", "--store", tmp_path)
     assert result.code == 1
     assert json.loads(result.out)["records"] == 0
+
+
+def test_books(run, store):
+    """The summaries that calls left are added up: made, kept, recovered, and what was dropped for which reason."""
+    for service, made in (("media", 100), ("worker", 7)):
+        summary = store.record(
+            "Call summary", at=20, call="CA" + "a1" * 16, otel_logging__made=made, otel_logging__kept=5,
+            otel_logging__recovered=1,
+        )  # fmt: skip
+        summary["eventName"] = "otel_logging.call.summary"
+        dropped = {"key": "policy:audio-frames", "value": {"intValue": str(made - 5)}}
+        summary["attributes"].append(
+            {"key": "otel_logging.dropped_by", "value": {"kvlistValue": {"values": [dropped]}}}
+        )
+        store.log(f"{service}-2", summary, service=service)
+    rows = dict(line.split(maxsplit=1) for line in run("stats").lines)
+    assert rows["books"] == "107 made, 10 kept, 2 recovered (as 2 ended calls told)"
+    assert rows["dropped"] == "policy:audio-frames 97"
+    assert json.loads(run("stats", "--json").out)["books"] == {
+        "summaries": 2, "made": 107, "kept": 10, "recovered": 2, "dropped": {"policy:audio-frames": 97}
+    }  # fmt: skip
+
+
+def test_no_books(run, store):
+    """A store without summaries shows none."""
+    assert not [line for line in run("stats").lines if line.startswith("books")]
