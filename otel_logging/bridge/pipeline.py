@@ -405,15 +405,6 @@ def _printable(name: str, log_record: LogRecord) -> logging.LogRecord:
     return shown
 
 
-def _printable(name: str, log_record: LogRecord) -> logging.LogRecord:
-    """What the console prints of a record that was given back."""
-    level = logging.getLevelName({"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text := log_record.severity_text or "", text))
-    shown = logging.LogRecord(name, level if isinstance(level, int) else 0, "", 0, log_record.body, None, None)
-    shown.created = (log_record.timestamp or 0) / 1e9
-    shown.msecs = shown.created % 1 * 1000
-    return shown
-
-
 def _size(log_record: LogRecord) -> int:
     """Roughly the bytes that a waiting record holds."""
     body = log_record.body
