@@ -18,15 +18,18 @@ from otel_logging.bridge import scope, suppressed, translate
 from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
 from otel_logging.bridge.reasons import REPEAT_GUARD
+from otel_logging.policy import shapes
 from otel_logging.policy.engine import KEPT, Verdict
 
 if TYPE_CHECKING:
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.scope import CallScope
+    from otel_logging.policy.engine import PolicySet
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
-_MAX_CACHED: Final = 4096  # match sets by message text; f-strings never repeat, so the cache is emptied when full
+_MAX_CACHED: Final = 16_384  # match sets by shape of message; emptied when full, as what matters comes back at once
+_MAX_CACHED_TEXT: Final = 512  # characters; longer messages are rare, and not worth their memory
 
 _TEMPLATE: Final = """
 def {name}(self, {head}msg, *args, **kwargs):
@@ -55,14 +58,26 @@ _originals: dict[str, Any] = {}
 _replacements: dict[str, Any] = {}
 _call_next: Any = logging.Logger.callHandlers  # whatever stood there when the gate was installed
 _pipeline: Pipeline | None = None
-_cache: dict[tuple[str, int, str], Any] = {}
+
+
+class _Known:
+    """What is known of one set of policies: its table of shapes, and the match sets of messages seen."""
+
+    __slots__ = ("matches", "policies", "table")
+
+    def __init__(self, policies: PolicySet | None) -> None:
+        self.policies = policies
+        self.table = shapes.table_of(policies.policies) if policies is not None and policies.text_only else None
+        self.matches: dict[Any, Any] = {}
+
+
+_known = _Known(None)
 
 
 def install(pipeline: Pipeline) -> None:
     """Put the gate in front of every logger of this process. A second call only exchanges the pipeline."""
     global _pipeline, _call_next
     _pipeline = pipeline
-    _cache.clear()
     aliased = logging.Logger.__dict__.get("fatal") is logging.Logger.__dict__.get("critical")  # up to Python 3.12
     for name in (*_LEVELS, "log"):
         original = getattr(logging.Logger, name)
@@ -106,9 +121,9 @@ def _replace(name: str, replacement: Any) -> bool:
 
 def uninstall() -> None:
     """Put back what stood there before; where somebody has patched on top of ours since, ours stays and is inert."""
-    global _pipeline
+    global _pipeline, _known
     _pipeline = None
-    _cache.clear()
+    _known = _Known(None)
     for name, original in list(_originals.items()):
         if logging.Logger.__dict__.get(name) is _replacements[name]:
             setattr(logging.Logger, name, original)
@@ -116,9 +131,9 @@ def uninstall() -> None:
 
 
 def forget_matches() -> None:
-    """Have no match set from before: after the policies changed. What is being judged goes into the old cache."""
-    global _cache
-    _cache = {}
+    """Forget what matched: after the policies changed."""
+    global _known
+    _known = _Known(None)
 
 
 def _bad_level(_level: object) -> None:
@@ -261,12 +276,21 @@ def _render(msg: Any, args: tuple[Any, ...]) -> str:
 
 def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any]) -> Verdict:
     """The verdict on a rendered message. Match sets are cached where only the text can change them, verdicts never."""
-    cache = _cache  # before the policies: what is matched by old ones never gets into the new ones' cache
+    known = _known
     policies = pipeline.policies
-    if not policies.text_only:
+    if known.policies is not policies:
+        known = _learn(policies)
+    if known.table is not None and level < logging.WARNING:
+        # The usual case, and the reason for `shapes`: two fast passes over the text and one look-up.
+        try:
+            key: Any = text.encode().translate(known.table)
+        except UnicodeEncodeError:
+            key = text
+    elif policies.text_only:
+        key = (logger.name, level, text)
+    else:
         return policies.evaluate(pipeline.view(logger.name, level, text, kwargs.get("extra")), call_key())
-    key = (logger.name, level, text)
-    matched = cache.get(key)
+    matched = known.matches.get(key)
     if matched is None:
         if pipeline.guards is not None and level < logging.WARNING:
             call = scope.current.get()
@@ -274,11 +298,19 @@ def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kw
                 return _ONE_MORE
         number = translate.severity_number(level).value
         matched = policies.match_text(text, number, translate.severity_text(logging.getLevelName(level)), logger.name)
-        if len(cache) >= _MAX_CACHED:
-            cache.clear()
-        cache[key] = matched
+        if len(known.matches) >= _MAX_CACHED:
+            known.matches.clear()
+        if len(text) <= _MAX_CACHED_TEXT:
+            known.matches[key] = matched
     if not matched:
         return KEPT
     # Only a sample key reads the record at this point.
     view = None if matched[0].drops_all else pipeline.view(logger.name, level, text, kwargs.get("extra"))
     return policies.decide(matched, view, call_key())
+
+
+def _learn(policies: PolicySet) -> _Known:
+    """Begin anew for other policies. What old ones matched goes with the old object, whoever still works with it."""
+    global _known
+    known = _known = _Known(policies)
+    return known

@@ -499,7 +499,7 @@ class TestVerdict:
         with capture(policies=[rules(("p", "tick", "2/s"))], clock=FakeClock()) as sink:
             for _ in range(5):
                 logging.getLogger("gate.test").info("tick")
-            assert len(gate._cache) == 1
+            assert len(gate._known.matches) == 1
             assert len(sink.records) == 2
             assert otel_logging.stats()["dropped"] == {"rate_limited:p": 3}
 
@@ -508,8 +508,16 @@ class TestVerdict:
         monkeypatch.setattr(gate, "_MAX_CACHED", 10)
         with capture(policies=[rules(("p", "frame", "none"))], log_console="off"):
             for number in range(100):
-                logging.getLogger("gate.test").info(f"frame {number}")
-            assert len(gate._cache) <= 10
+                logging.getLogger("gate.test").info("frame " + "x" * number)
+            assert 0 < len(gate._known.matches) <= 10
+
+    def test_lines_that_differ_in_numbers_are_one(self, rules):
+        """A frame line with a new number each time is matched once."""
+        with capture(policies=[rules(("p", "frame", "none"))], log_console="off"):
+            for number in range(100, 200):
+                logging.getLogger("gate.test").info(f"🔊 frame {number}")
+            assert len(gate._known.matches) == 1
+            assert otel_logging.stats()["dropped"] == {"policy:p": 100}
 
     def test_policies_may_be_exchanged(self, rules):
         """New policies count from the next line on."""
