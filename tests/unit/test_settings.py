@@ -23,7 +23,7 @@ GOOD = [
     ("service_name", "voice", "voice"), ("service_name", "קול", "קול"),
     ("otlp_protocol", "grpc", "grpc"), ("otlp_protocol", "HTTP/protobuf", "http/protobuf"),
     ("policies", "a.yaml, voice,", ("a.yaml", "voice")),
-    ("privacy", "off", "off"), ("privacy", "secrets", "secrets"), ("privacy", "Strict", "strict"), ("pseudonym_key", " key ", b"key"),
+    ("privacy", "off", "off"), ("privacy", "secrets", "secrets"), ("privacy", "Strict", "strict"),
     ("pseudonym_key", " key ", b"key"),
     ("store", "/var/lib/x", Path("/var/lib/x")),
     ("spool", "off", "off"), ("spool", "on-failure", "on-failure"), ("spool", "always", "always"),
