@@ -1,8 +1,8 @@
 """The sampling processor: policies applied to OTel LogRecords, around the processor that exports.
 
 A processor beside another cannot veto it; only a wrapper can. Records that our gate let through carry their verdict and
-pass; records from other bridges (structlog's, a hand-made Logger.emit) get theirs here. Transforms are carried out on all
-that have not had them.
+pass; records from other bridges (structlog's, a hand-made Logger.emit) get theirs here. Transforms are carried out on
+all that have not had them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
 from otel_logging import settings, trouble
-from otel_logging.bridge import redact, scope, translate
+from otel_logging.bridge import redact, scope, suppressed, translate
 from otel_logging.bridge.ledger import ledger
 from otel_logging.bridge.pipeline import VERDICT, call_key
 from otel_logging.bridge.values import safe_str
@@ -82,6 +82,16 @@ def join_call_in_force(record: LogRecord) -> None:
         trouble.report("internal_error", f"a record could not be given its call: {safe_str(error)}")
 
 
+def _count(record: LogRecord, verdict: Verdict) -> None:
+    """Put a record into the counts of its call, and have it tell what a rate limit held back before it."""
+    call = scope.current.get()
+    suppressed.count(call, verdict.reason if not verdict.keep else "kept")
+    if verdict.keep and verdict.policy is not None:
+        held_back = suppressed.take(call, f"rate_limited:{verdict.policy}")
+        if held_back:
+            record.attributes = {**(record.attributes or {}), translate.SUPPRESSED: held_back}
+
+
 class CallStamper(LogRecordProcessor):
     """Gives the records of somebody else's LoggerProvider their call, and does nothing else.
 
@@ -144,6 +154,7 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
             # A second destination has a processor of its own: it must not charge and count the record again.
             setattr(record, VERDICT, verdict)
             ledger.created()
+            _count(record, verdict)
             if not verdict.keep:
                 ledger.dropped(verdict.reason)
                 return

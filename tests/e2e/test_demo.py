@@ -139,7 +139,7 @@ class TestStore:
         done = otel_logging("call", failed["call_sid"], "--json", "--store", str(folder / "info"))
         assert done.returncode == 0, done.stderr
         found = [json.loads(line) for line in done.stdout.splitlines()]
-        lines = [line for line in found if line["logger"] != "otel_logging.calls" and not line.get("recovered")]
+        lines = [line for line in found if line["logger"] != "otel_logging.calls" and not line.get("otel_logging.recovered")]
         assert len(lines) == failed["lines_info"]
         assert "Incoming call" in lines[0]["message"]
         assert [line["relative"] for line in lines] == sorted(line["relative"] for line in lines)

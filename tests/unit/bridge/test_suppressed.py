@@ -50,6 +50,24 @@ class TestPolicies:
                 clock.advance(1)
             assert counts(sink.records) == [None, 2]
 
+    def test_records_of_other_bridges(self, rules):
+        """So is a record that another bridge makes, through a processor of its own."""
+        from opentelemetry._logs import LogRecord
+        from opentelemetry.sdk._logs import LoggerProvider
+        from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+
+        exporter, provider = InMemoryLogRecordExporter(), LoggerProvider(shutdown_on_exit=False)
+        inner = SimpleLogRecordProcessor(exporter)
+        processor = otel_logging.SamplingLogRecordProcessor(inner, policies=rules(("slow", "beat", "1/3s")))
+        now = processor.policies._clock = FakeClock()
+        provider.add_log_record_processor(processor)
+        with capture(), otel_logging.call(SID):
+            for _ in range(5):
+                provider.get_logger("other").emit(LogRecord(body="beat"))
+                now.advance(1)
+        told = [one.log_record.attributes.get("otel_logging.suppressed") for one in exporter.get_finished_logs()]
+        assert told == [None, 2]
+
 
 class TestHandWrittenLimits:
     def test_every(self):
