@@ -89,7 +89,8 @@ class Recorder:
 
     def _begin(self) -> None:
         self.over_budget = 0
-        self._total = Total(self._config.bytes_per_process)
+        books = self._pipeline.books
+        self._total = Total(self._config.bytes_per_process, lambda entries: books.evicted("ring", entries))
         self._minute = Minute(self._config.replay_bytes_per_minute)
         self._rings: weakref.WeakSet[Ring] = weakref.WeakSet()
         self._rings_lock = threading.RLock()
@@ -165,6 +166,8 @@ class Recorder:
                 ring = Ring(memory, self._total, self._config.records_per_call, self._config.bytes_per_call)
                 with self._rings_lock:
                     self._rings.add(ring)
+                    # What is not rolled yet is not counted: with many calls at once it must stay little.
+                    ring.chunk = max(1, min(ring.chunk, self._config.bytes_per_process // (3000 * len(self._rings))))
                 memory.ring = ring
             return ring
 

@@ -15,12 +15,14 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_logging.bridge.memory import CallMemory
 
 Entry = tuple[int, int, str, str, "tuple[int, int]", "str | None", "tuple[tuple[str, Any], ...] | None"]
 """Time in ns, level, logger's name, text, trace and span id, why it was dropped (None: below its level), extras."""
 
-CHUNK: Final = 32  # entries that are rolled together
+CHUNK: Final = 64  # entries that are rolled together
 PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
 OVERHEAD: Final = 260  # bytes of memory that an entry takes beside its text: the tuple, its numbers, string headers
 NO_IDS: Final = (0, 0)
@@ -30,9 +32,10 @@ NO_CONTEXT: Final = (None, NO_IDS)
 class Total:
     """The bytes of memory that all rings of this process take."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, tell: Callable[[int], None] | None = None) -> None:
         self.most = most
         self.bytes = 0
+        self._tell = tell
         self.evicted = 0  # entries given up for want of room
         self._lock = threading.RLock()
 
@@ -46,6 +49,8 @@ class Total:
         """Entries were given up."""
         with self._lock:
             self.evicted += entries
+        if self._tell is not None:
+            self._tell(entries)
 
 
 class Chunk(NamedTuple):
