@@ -67,7 +67,10 @@ class _Known:
 
     def __init__(self, policies: PolicySet | None) -> None:
         self.policies = policies
-        self.table = shapes.table_of(policies.policies) if policies is not None and policies.text_only else None
+        self.table: bytes | None = None
+        if policies is not None and policies.text_only:
+            # What keeps all, such as redactions, has no part in a verdict.
+            self.table = shapes.table_of(policy for policy in policies.policies if policy.keep.kind != "all")
         self.matches: dict[Any, Any] = {}
 
 
@@ -212,7 +215,8 @@ def _dropped(
     pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any], reason: str
 ) -> bool:
     """A message that is not wanted: let through after a trigger, else counted, and remembered if its call remembers."""
-    if _let_through(pipeline, logger, level):
+    overrides = pipeline.overrides
+    if overrides is not None and overrides.active and _let_through(pipeline, logger, level):
         return True
     call = scope.current.get()
     if call is not None:
