@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from otel_logging.boot.stand_ins import StandIns
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.sampling import SamplingLogRecordProcessor
-    from otel_logging.policy.engine import PolicySet
     from otel_logging.settings import Settings
 
 _BOOTED: Final = "OTEL_LOGGING_BOOTED"  # inherited: in child processes the boot line waits for a first real line
@@ -288,7 +287,9 @@ def _build(active: Active) -> None:
     active.undo.append(gate.uninstall)
     if stand_ins is None:
         with _step("steering by the control file"):
-            _steer(active, pipeline)
+            from otel_logging.boot import steering
+
+            steering.install(active, pipeline)
         _announce(settings, pipeline)
 
 
@@ -323,42 +324,6 @@ def _record(active: Active, pipeline: Pipeline) -> None:
     )
     active.flushers.insert(0, recorder.flush)  # what it gives back is to be flushed by the others
     active.undo.append(recorder.close)
-
-
-def _steer(active: Active, pipeline: Pipeline) -> None:
-    """What reaches into the running process: debug rules, changed policies, other processes' word of a call."""
-    from otel_logging.boot import applog, control
-    from otel_logging.boot.policy_files import PolicyFiles
-    from otel_logging.bridge import gate
-    from otel_logging.policy.sets import in_force
-
-    settings, recorder = active.settings, pipeline.recorder
-
-    def read() -> tuple[PolicySet, list[str]]:
-        return in_force(
-            settings.policies,
-            settings.privacy,
-            frame_policies=not settings.debug,
-            pseudonym_key=settings.pseudonym_key,
-        )
-
-    def put_in_force(policies: PolicySet) -> None:
-        pipeline.policies = policies
-        for sampler in active.samplers:
-            sampler.policies = policies
-        gate.forget_matches()
-
-    steering = control.install(
-        settings,
-        pipeline,
-        is_quiet=applog.is_quiet,
-        policies=PolicyFiles(settings.policies, read, put_in_force),
-        trigger=getattr(recorder, "trigger_call", None),
-    )
-    active.undo.append(steering.stop)
-    active.flushers.append(steering.flush)  # after the recorder's, which may still find that a call went wrong
-    if recorder is not None and hasattr(recorder, "on_trigger"):
-        active.undo.append(recorder.on_trigger(steering.announce_trigger))
 
 
 def _guard(active: Active, pipeline: Pipeline) -> None:
