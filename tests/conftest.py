@@ -27,6 +27,10 @@ def clean_process(monkeypatch, tmp_path_factory):
     scope = sys.modules.get("otel_logging.bridge.scope")
     if scope is not None:
         token = scope.current.set(None)
+    # A span that an earlier test left active would be every later record's trace.
+    context = sys.modules.get("opentelemetry.context")
+    if context is not None:
+        context.attach(context.Context())
     root_level = logging.getLogger().level
     yield
     if token is not None:
