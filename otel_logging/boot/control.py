@@ -243,11 +243,15 @@ class Control:
         if self._journal is None:
             self._told.clear()
             return
+        had_news = bool(self._told)
         try:
             self._write()
             news = self._journal.news()
         except (OSError, control_file.Refused) as error:
-            trouble.report("control", f"processes that share a call cannot tell each other of it: {error}")
+            if had_news or isinstance(error, control_file.Refused):
+                trouble.report("control", f"processes that share a call cannot tell each other of it: {error}")
+            else:
+                trouble.count("control")  # a store that cannot be used says so itself when it is written to
             return
         claims: dict[str, list[str]] = {}
         for event in news:

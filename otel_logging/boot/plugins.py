@@ -15,8 +15,8 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
 from otel_logging import settings, trouble
-from otel_logging.bridge.ledger import ledger
 from otel_logging.bridge import redact
+from otel_logging.bridge.ledger import ledger
 from otel_logging.bridge.sampling import SamplingLogRecordProcessor, read_policies
 from otel_logging.export import local
 from otel_logging.export.deliver import Delivery

@@ -284,33 +284,40 @@ def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kw
     policies = pipeline.policies
     if known.policies is not policies:
         known = _learn(policies)
-    if known.table is not None and level < logging.WARNING:
-        # The usual case, and the reason for `shapes`: two fast passes over the text and one look-up.
-        try:
-            key: Any = text.encode().translate(known.table)
-        except UnicodeEncodeError:
-            key = text
-    elif policies.text_only:
-        key = (logger.name, level, text)
-    else:
+    if not policies.text_only:
         return policies.evaluate(pipeline.view(logger.name, level, text, kwargs.get("extra")), call_key())
+    key: Any
+    try:
+        # The usual case, and the reason for `shapes`: two fast passes over the text and one look-up.
+        key = text.encode().translate(known.table) if level < logging.WARNING else None
+    except UnicodeEncodeError:
+        key = None
+    if key is None or known.table is None:
+        key = (logger.name, level, text)
     matched = known.matches.get(key)
     if matched is None:
         if pipeline.guards is not None and level < logging.WARNING:
             call = scope.current.get()
             if call is not None and pipeline.guards.known_frame(call, text, kwargs):
                 return _ONE_MORE
-        number = translate.severity_number(level).value
-        matched = policies.match_text(text, number, translate.severity_text(logging.getLevelName(level)), logger.name)
-        if len(known.matches) >= _MAX_CACHED:
-            known.matches.clear()
-        if len(text) <= _MAX_CACHED_TEXT:
-            known.matches[key] = matched
+        matched = _match(known, key, logger, level, text)
     if not matched:
         return KEPT
     # Only a sample key reads the record at this point.
     view = None if matched[0].drops_all else pipeline.view(logger.name, level, text, kwargs.get("extra"))
     return policies.decide(matched, view, call_key())
+
+
+def _match(known: _Known, key: Any, logger: logging.Logger, level: int, text: str) -> Any:
+    """What matches a text seen for the first time."""
+    number = translate.severity_number(level).value
+    name = translate.severity_text(logging.getLevelName(level))
+    matched = known.policies.match_text(text, number, name, logger.name) if known.policies is not None else ()
+    if len(known.matches) >= _MAX_CACHED:
+        known.matches.clear()
+    if len(text) <= _MAX_CACHED_TEXT:
+        known.matches[key] = matched
+    return matched
 
 
 def _learn(policies: PolicySet) -> _Known:

@@ -211,7 +211,8 @@ class Pipeline:
         elif thread.inside:
             self.books.dropped("internal")  # made by the console's stream or a processor, while it worked for us
             if self.console is not None and self.console.writing:
-                self.console.write(redact.echo(self.policies, record))  # stdout logs what is written to it: the console finds a way round that
+                # Stdout logs what is written to it: the console finds a way round that.
+                self.console.write(redact.echo(self.policies, record))
         else:
             self._keep(record, trigger)
 

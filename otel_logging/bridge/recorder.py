@@ -1,9 +1,8 @@
 """The flight recorder: what was dropped in a call is remembered, and given back when the call goes wrong.
 
-Remembering happens in the thread that logged and must cost next to nothing; everything else happens on a background
-thread. What goes wrong is told by records (`saw`), by calls (the events of `memory`) and from outside (`trigger_call`).
-The ring itself is in `ring`, translation in `replay`, the words of the policy file in `recorder_config`. Nothing in
-here raises into the application.
+Remembering happens in the thread that logged and must cost next to nothing; the rest happens on a background thread.
+What goes wrong is told by records (`saw`), by calls (the events of `memory`) and from outside (`trigger_call`). Rings
+are in `ring`, translation in `replay`, the policy file's words in `recorder_config`. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -96,8 +95,6 @@ class Recorder:
         self._rings_lock = threading.RLock()
         self._room_lock = threading.RLock()
         self._listening: dict[str, bool] = {}
-
-    # -- remembering: the hot path -------------------------------------------------------------------------------------
 
     def listens(self, logger: logging.Logger) -> bool:
         """Whether messages of this logger that are below its level are remembered: not those of quiet libraries."""
@@ -198,8 +195,6 @@ class Recorder:
     def _all_rings(self) -> list[Ring]:
         with self._rings_lock:
             return list(self._rings)
-
-    # -- triggers ------------------------------------------------------------------------------------------------------
 
     def saw(self, memory: CallMemory, record: logging.LogRecord) -> None:
         """A record of the call is about to be sent; it may be one that triggers."""
@@ -313,8 +308,6 @@ class Recorder:
         span_id, attributes = self._about(sid) or (0, {})
         return About(sid, memory.trace_id, span_id, attributes)
 
-    # -- over the budget -----------------------------------------------------------------------------------------------
-
     def admits(self, memory: CallMemory, text: str) -> bool:
         """Whether a message that is not wanted passes, as its call went wrong a moment ago. Charged to the budget."""
         now = self._clock()
@@ -364,8 +357,6 @@ class Recorder:
             del made.attributes[translate.RECOVERED]
         self._pipeline.give_back(LOGGER, made, None)
 
-    # -- what calls tell -----------------------------------------------------------------------------------------------
-
     def _on_event(self, event: str, memory: CallMemory, argument: Any) -> None:
         ring: Ring | None = memory.ring
         if event == "failed":
@@ -407,8 +398,6 @@ class Recorder:
         if remembered:
             self._attic.put(replay.page(remembered, self._about_call(memory), self._pipeline.resource, self._redact))
 
-    # -- books, flush and end ------------------------------------------------------------------------------------------
-
     def stats(self) -> dict[str, int]:
         """Figures that are no part of the balance: what is remembered now, and what became of the rest."""
         rings = self._all_rings()
@@ -427,22 +416,22 @@ class Recorder:
         """Forget everything and listen no more."""
         self._unlisten()
         for ring in self._all_rings():
-            memory = ring.memory()
             ring.forget()
-            if memory is not None:
-                memory.ring = None
-                memory.open_until = 0.0
+            _let_go(ring)
 
     def after_fork_in_child(self) -> None:
         """What the parent remembers is the parent's to give back."""
         for ring in list(self._rings):
-            memory = ring.memory()
-            if memory is not None:
-                memory.lock = threading.RLock()
-                memory.ring = None
-                memory.open_until = 0.0
+            _let_go(ring)
         self._begin()
         self.remember = self._fast_remember()  # type: ignore[method-assign]
+
+
+def _let_go(ring: Ring) -> None:
+    memory = ring.memory()
+    if memory is not None:
+        memory.ring, memory.open_until = None, 0.0
+        memory.lock = threading.RLock()  # in a forked child a thread that did not come along may have held it
 
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()

@@ -24,7 +24,9 @@ def emit(provider, **attributes):
 
 
 def seen(exporter):
-    return [(one.log_record.attributes.get("call_sid"), one.log_record.trace_id) for one in exporter.get_finished_logs()]
+    return [
+        (one.log_record.attributes.get("call_sid"), one.log_record.trace_id) for one in exporter.get_finished_logs()
+    ]
 
 
 class TestStampedRecords:

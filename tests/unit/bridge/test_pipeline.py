@@ -195,12 +195,12 @@ class TestHandle:
             assert_balanced()
 
     def test_what_exporting_libraries_log(self):
-        """What urllib3 says inside an export is not exported in turn; the application's own lines there are."""
+        """What an HTTP library says inside an export is not exported in turn; the application's own lines there are."""
         from otel_logging.export.guard import inside_export
 
         with capture(log_level="DEBUG", policies=[]) as sink:
             with inside_export() as notes:
-                logging.getLogger("urllib3.connectionpool").debug("POST /v1/logs")
+                logging.getLogger("httpcore.http11").debug("POST /v1/logs")
                 LOG.info("mine")
             assert sink.bodies == ["mine"]
             assert notes == ["POST /v1/logs"]
