@@ -179,7 +179,7 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
             return _let_through(pipeline, logger, level)
         if level >= logging.WARNING and pipeline.policies.only_frames:
             return pipeline.guards is None or _guarded(pipeline, logger, level, msg, args, kwargs)
-        text = _render(msg, args)
+        text = msg if type(msg) is str and not args else _render(msg, args)
         verdict = _judge(pipeline, logger, level, text, kwargs)
         if verdict.keep:
             if verdict.policy is not None:  # the guards are for what no rule names
@@ -265,8 +265,6 @@ def _below(
 
 
 def _render(msg: Any, args: tuple[Any, ...]) -> str:
-    if type(msg) is str and not args:
-        return msg
     thread.depth += 1  # what the application's __str__ logs in here is nested
     try:
         text = str(msg)
@@ -303,8 +301,10 @@ def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kw
         matched = _match(known, key, logger, level, text)
     if not matched:
         return KEPT
+    if matched[0].drops_all:
+        return policies.decide(matched)
     # Only a sample key reads the record at this point.
-    view = None if matched[0].drops_all else pipeline.view(logger.name, level, text, kwargs.get("extra"))
+    view = pipeline.view(logger.name, level, text, kwargs.get("extra"))
     return policies.decide(matched, view, call_key())
 
 

@@ -19,6 +19,7 @@ CREATED = "created"
 EXPORTED = "exported"
 RECOVERED = "recovered"
 _DROPPED = "-"  # before a reason
+_KEYS: dict[str, str] = {}  # what `refused` counts under, by reason: a new text each time would be hashed anew
 _EVICTED = "~"  # before the name of a bounded table
 
 
@@ -98,7 +99,10 @@ class Ledger:
         if cell is None:
             cell = self._new_cell()
         cell[CREATED] += 1
-        cell[_DROPPED + reason] += 1
+        key = _KEYS.get(reason)
+        if key is None:
+            key = _KEYS[reason] = _DROPPED + reason
+        cell[key] += 1
 
     def recovered(self, n: int = 1) -> None:
         """`n` records that had been dropped were given back to the exporters. No part of the balance."""

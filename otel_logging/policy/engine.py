@@ -181,6 +181,12 @@ class PolicySet:
         """
         if not matched:
             return KEPT
+        first = matched[0]
+        if first.drops_all:  # what a frame line costs is decided here
+            first.hits += 1
+            for one in matched[1:]:
+                one.misses += 1
+            return first.drop_verdict
         try:
             dropper = self._dropper(matched, view, call)
         except Exception as error:
@@ -199,8 +205,6 @@ class PolicySet:
 
     def _dropper(self, matched: Matched, view: LogView | None, call: str | None) -> Compiled | None:
         first = matched[0]
-        if first.drops_all:
-            return first
         if first.sampled and not self._sample(first, view):  # the lowest percentage stands first; others give way to it
             return first
         limited = [one for one in matched if one.limit is not None]
