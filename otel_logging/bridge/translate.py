@@ -178,33 +178,27 @@ def plain(
 ) -> LogRecord:
     """Translate as the official handler does: severity, body, extras, event name, exception, optionally code."""
     body = body_of(record, render)  # first: a formatter may add attributes to the record
-    created, observed = timestamps(record)
     attributes = {clean_key(key): clean_value(value) for key, value in extras_of(record).items()}
     event_name = _take_event_name(attributes)
     if code_attributes:
         attributes.update(_code_attributes(record))
     attributes.update(exception_attributes(record, drop_in=True))
-    return LogRecord(
-        timestamp=created,
-        observed_timestamp=observed,
-        context=get_current() or None,
-        severity_text=severity_text(record.levelname),
-        severity_number=severity_number(record.levelno),
-        body=body,
-        attributes=attributes,
-        event_name=event_name,
-    )
+    return _made(record, body, attributes, event_name)
 
 
 def enriched(record: logging.LogRecord, body: str, extras: Mapping[str, Any], *, event_name: str | None) -> LogRecord:
-    """Translate for `configure()`: `extras` are already cleaned and named (see `Enriched.extras` in the pipeline)."""
-    created, observed = timestamps(record)
+    """Translate for `configure()`: `extras` are cleaned and named already (see `named_extras`)."""
     attributes: dict[str, Any] = dict(extras)
     attributes["logger.name"] = safe_str(record.name)
     attributes.update(_code_attributes(record))
     attributes.update(exception_attributes(record))
     if record.stack_info:
         attributes["code.stacktrace"] = safe_str(record.stack_info)
+    return _made(record, body, attributes, event_name)
+
+
+def _made(record: logging.LogRecord, body: str, attributes: dict[str, Any], event_name: str | None) -> LogRecord:
+    created, observed = timestamps(record)
     return LogRecord(
         timestamp=created,
         observed_timestamp=observed,
