@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NEEDS = ("a2wsgi", "flask", "httpx", "python_multipart", "rich", "starlette", "uvicorn", "websockets")
 LEVELS = ("DEBUG", "INFO")
 _MOST_CALLS = 200
+SHOWN_GIVEN_BACK = 15  # of the lines that the recorder gave back, the last, which led to the failure
 
 Progress = Callable[[int], None]
 
@@ -194,5 +195,10 @@ def _show_failed(result: dict[str, Any], store: Path) -> None:
     print(f"\n$ otel-logging call {failed[0]}\n")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     view = one_call.find_call(store, failed[0])
+    given_back = [record for record in view.records if "otel_logging.trigger" in record.attributes]
+    left_out = {id(record) for record in given_back[:-SHOWN_GIVEN_BACK]}
+    view.records[:] = [record for record in view.records if id(record) not in left_out]
     for line in call_view.render_text(view, width=width, colour=sys.stdout.isatty()):
         print(line)
+    if left_out:
+        print(f"\n{len(left_out):,} more given-back lines are left out here; --keep DIR keeps them to look at.")
