@@ -422,16 +422,17 @@ class Recorder:
     def after_fork_in_child(self) -> None:
         """What the parent remembers is the parent's to give back."""
         for ring in list(self._rings):
-            _let_go(ring)
+            if (memory := _let_go(ring)) is not None:
+                memory.lock = threading.RLock()  # a thread that did not come along may have held it
         self._begin()
         self.remember = self._fast_remember()  # type: ignore[method-assign]
 
 
-def _let_go(ring: Ring) -> None:
+def _let_go(ring: Ring) -> CallMemory | None:
     memory = ring.memory()
     if memory is not None:
         memory.ring, memory.open_until = None, 0.0
-        memory.lock = threading.RLock()  # in a forked child a thread that did not come along may have held it
+    return memory
 
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
