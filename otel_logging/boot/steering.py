@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from otel_logging.boot import applog, control
 from otel_logging.boot.policy_files import PolicyFiles
-from otel_logging.bridge import gate
 from otel_logging.policy.sets import in_force
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ def install(active: Active, pipeline: Pipeline) -> None:
         pipeline.policies = policies
         for sampler in active.samplers:
             sampler.policies = policies
-        gate.forget_matches()
 
     steering = control.install(
         settings,

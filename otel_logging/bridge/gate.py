@@ -4,8 +4,8 @@ One patch of `logging.Logger`, idempotent and undoable: the methods that applica
 through which every record passes once whatever the application does to handlers, propagation or configuration.
 
 The replaced methods stand where the originals stood: as many frames deep, and compiled under logging's own file name,
-so that `findCaller` and `stacklevel` count as before on every Python version. They are this module's hot path, which
-is why they are generated from one template: one call more would cost as much as the whole decision.
+so that `findCaller` and `stacklevel` count as before on every Python version. What they are made of is in `methods`;
+the long way of a message, which they take when they do not know it at first sight, is here.
 """
 
 from __future__ import annotations
@@ -14,43 +14,19 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_logging.bridge import scope, suppressed, translate
+from otel_logging.bridge import fates, methods, overrides, scope, suppressed, translate
+from otel_logging.bridge.known import Known
 from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
 from otel_logging.bridge.reasons import REPEAT_GUARD
-from otel_logging.policy import shapes
 from otel_logging.policy.engine import KEPT, Verdict
 
 if TYPE_CHECKING:
+    from otel_logging.bridge.memory import CallMemory
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.scope import CallScope
     from otel_logging.policy.engine import PolicySet
-
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-_SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
-_MAX_CACHED: Final = 16_384  # match sets by shape of message; emptied when full, as what matters comes back at once
-_MAX_CACHED_TEXT: Final = 512  # characters; longer messages are rare, and not worth their memory
-
-_TEMPLATE: Final = """
-def {name}(self, {head}msg, *args, **kwargs):
-    {check}
-    if self.isEnabledFor({level}):
-        if not _passes(self, {level}, msg, args, kwargs):
-            return
-    else:
-        call = _current()
-        if call is None or not _below(self, {level}, msg, args, kwargs, call):
-            return
-    before = _thread.passed
-    _thread.passed = self
-    _thread.depth += 1
-    try:
-        self._log({level}, msg, args, **kwargs)
-    finally:
-        _thread.depth -= 1
-        _thread.passed = before
-        _thread.trigger = None
-"""
+    from otel_logging.policy.group import Matched
 
 _ONE_MORE: Final = Verdict(keep=False, reason=REPEAT_GUARD)
 
@@ -60,55 +36,28 @@ _call_next: Any = logging.Logger.callHandlers  # whatever stood there when the g
 _pipeline: Pipeline | None = None
 
 
-class _Known:
-    """What is known of one set of policies: its table of shapes, and the match sets of messages seen."""
-
-    __slots__ = ("matches", "policies", "table")
-
-    def __init__(self, policies: PolicySet | None) -> None:
-        self.policies = policies
-        self.table: bytes | None = None
-        if policies is not None and policies.text_only:
-            # What keeps all, such as redactions, has no part in a verdict.
-            self.table = shapes.table_of(policy for policy in policies.policies if policy.keep.kind != "all")
-        self.matches: dict[Any, Any] = {}
-
-
-_known = _Known(None)
+_known = Known(None)
 
 
 def install(pipeline: Pipeline) -> None:
     """Put the gate in front of every logger of this process. A second call only exchanges the pipeline."""
     global _pipeline, _call_next
     _pipeline = pipeline
+    pipeline.on_change = _refresh
+    overrides.on_change = _refresh
+    fates.disarm_all()  # calls that go on may be remembered now, or not any more
+    _refresh()
     aliased = logging.Logger.__dict__.get("fatal") is logging.Logger.__dict__.get("critical")  # up to Python 3.12
-    for name in (*_LEVELS, "log"):
+    for name in methods.NAMES:
         original = getattr(logging.Logger, name)
         # A method that another tool has replaced is left to it: its records are judged in `callHandlers`.
-        if getattr(getattr(original, "__code__", None), "co_filename", None) == _SOURCE_FILE:
-            _replace(name, _make(name, original))
+        if getattr(getattr(original, "__code__", None), "co_filename", None) == methods.SOURCE_FILE:
+            _replace(name, methods.make(name, original, _passes, _below))
     if aliased and "critical" in _replacements:
         _replace("fatal", _replacements["critical"])
     before = logging.Logger.callHandlers
     if _replace("callHandlers", _call_handlers):
         _call_next = before
-
-
-def _make(name: str, original: Any) -> Any:
-    namespace: dict[str, Any] = {
-        "_passes": _passes, "_below": _below, "_current": scope.current.get, "_thread": thread, "_bad_level": _bad_level
-    }  # fmt: skip
-    source = _TEMPLATE.format(
-        name=name,
-        level=str(_LEVELS.get(name, "level")),
-        head="level, " if name == "log" else "",
-        check="if not isinstance(level, int):\n        return _bad_level(level)" if name == "log" else "",
-    )
-    exec(compile(source, _SOURCE_FILE, "exec"), namespace)  # noqa: S102 (our own template; see the module's docstring)
-    made = namespace[name]
-    made.__doc__ = original.__doc__
-    made.__qualname__ = f"Logger.{name}"
-    return made
 
 
 def _replace(name: str, replacement: Any) -> bool:
@@ -126,7 +75,8 @@ def uninstall() -> None:
     """Put back what stood there before; where somebody has patched on top of ours since, ours stays and is inert."""
     global _pipeline, _known
     _pipeline = None
-    _known = _Known(None)
+    _known = Known(None)
+    _refresh()
     for name, original in list(_originals.items()):
         if logging.Logger.__dict__.get(name) is _replacements[name]:
             setattr(logging.Logger, name, original)
@@ -136,13 +86,17 @@ def uninstall() -> None:
 def forget_matches() -> None:
     """Forget what matched: after the policies changed."""
     global _known
-    _known = _Known(None)
+    _known = Known(None)
+    _refresh()
 
 
-def _bad_level(_level: object) -> None:
-    """As the standard library: complain only where `logging.raiseExceptions` asks for it."""
-    if logging.raiseExceptions:
-        raise TypeError("level must be an integer")
+def _refresh() -> None:
+    """What the short way rests on has changed: bind it anew, or shut it while anything may let messages through."""
+    pipeline = _pipeline
+    in_use = None
+    if pipeline is not None and not (pipeline.overrides is not None and pipeline.overrides.active):
+        in_use = _known if _known.policies is pipeline.policies else _learn(pipeline.policies)
+    methods.bind(in_use, pipeline.recorder if pipeline is not None else None)
 
 
 def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
@@ -180,7 +134,7 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
         if level >= logging.WARNING and pipeline.policies.only_frames:
             return pipeline.guards is None or _guarded(pipeline, logger, level, msg, args, kwargs)
         text = msg if type(msg) is str and not args else _render(msg, args)
-        verdict = _judge(pipeline, logger, level, text, kwargs)
+        verdict = _judge(pipeline, logger, level, msg, args, text, kwargs)
         if verdict.keep:
             if verdict.policy is not None:  # the guards are for what no rule names
                 thread.suppressed = suppressed.take(scope.current.get(), f"rate_limited:{verdict.policy}")
@@ -228,10 +182,19 @@ def _dropped(
             pipeline.recorder.remember(memory, logger.name, level, text, kwargs, reason)
         counts = memory.counts
         counts[reason] = counts.get(reason, 0) + 1
+        if memory.page is None:
+            _arm(pipeline, memory)
     else:
         suppressed.count(None, reason)
     pipeline.books.refused(reason)
     return False
+
+
+def _arm(pipeline: Pipeline, memory: CallMemory) -> None:
+    """Let further lines of this call go the short way, if nothing of it is let through at the moment."""
+    with memory.lock:
+        if not memory.open_until and (pipeline.recorder is None or memory.ring is not None):
+            memory.page = fates.page_of(memory)
 
 
 def _let_through(pipeline: Pipeline, logger: logging.Logger, level: int) -> bool:
@@ -259,6 +222,8 @@ def _below(
             thread.trigger = memory.open_reason
             return True
         pipeline.recorder.remember(memory, logger.name, level, text, kwargs, None)
+        if memory.page is None:
+            _arm(pipeline, memory)
     except Exception:
         return False  # nobody asked for this message; what it cannot be rendered into is nobody's loss
     return False
@@ -276,52 +241,65 @@ def _render(msg: Any, args: tuple[Any, ...]) -> str:
         thread.depth -= 1
 
 
-def _judge(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any]) -> Verdict:
+def _judge(
+    pipeline: Pipeline,
+    logger: logging.Logger,
+    level: int,
+    msg: Any,
+    args: tuple[Any, ...],
+    text: str,
+    kwargs: dict[str, Any],
+) -> Verdict:
     """The verdict on a rendered message. Match sets are cached where only the text can change them, verdicts never."""
-    known = _known
     policies = pipeline.policies
-    if known.policies is not policies:
-        known = _learn(policies)
+    known = _known if _known.policies is policies else _learn(policies)
     if not policies.text_only:
         return policies.evaluate(pipeline.view(logger.name, level, text, kwargs.get("extra")), call_key())
-    key: Any
-    try:
-        # The usual case, and the reason for `shapes`: two fast passes over the text and one look-up.
-        key = text.encode().translate(known.table) if level < logging.WARNING else None
-    except UnicodeEncodeError:
-        key = None
-    if key is None or known.table is None:
-        key = (logger.name, level, text)
+    key = known.key(logger.name, level, text)
     matched = known.matches.get(key)
     if matched is None:
         if pipeline.guards is not None and level < logging.WARNING:
             call = scope.current.get()
             if call is not None and pipeline.guards.known_frame(call, text, kwargs):
                 return _ONE_MORE
-        matched = _match(known, key, logger, level, text)
+        matched = known.match(key, logger.name, level, text)
     if not matched:
         return KEPT
-    if matched[0].drops_all:
-        return policies.decide(matched)
+    first = matched[0]
     # Only a sample key reads the record at this point.
-    view = pipeline.view(logger.name, level, text, kwargs.get("extra"))
-    return policies.decide(matched, view, call_key())
+    view = None if first.drops_all else pipeline.view(logger.name, level, text, kwargs.get("extra"))
+    verdict = policies.decide(matched, view, call_key() if view is not None else None)
+    if not verdict.keep and level == logging.INFO and not kwargs and type(msg) is str:
+        _shorten(pipeline, known, logger, msg, args, text, matched)
+    return verdict
 
 
-def _match(known: _Known, key: Any, logger: logging.Logger, level: int, text: str) -> Any:
-    """What matches a text seen for the first time."""
-    number = translate.severity_number(level).value
-    name = translate.severity_text(logging.getLevelName(level))
-    matched = known.policies.match_text(text, number, name, logger.name) if known.policies is not None else ()
-    if len(known.matches) >= _MAX_CACHED:
-        known.matches.clear()
-    if len(text) <= _MAX_CACHED_TEXT:
-        known.matches[key] = matched
-    return matched
+def _shorten(
+    pipeline: Pipeline,
+    known: Known,
+    logger: logging.Logger,
+    msg: str,
+    args: tuple[Any, ...],
+    text: str,
+    matched: Matched,
+) -> None:
+    """A message was dropped, and the next one of its kind on this logger need not come this way."""
+    if pipeline.overrides is not None and pipeline.overrides.active:
+        return
+    known.learn(msg, args, text, matched)
+    methods.arm(logger)
+    fate = known.fate(matched)
+    if fate is not None:
+        call = scope.current.get()
+        page = fates.page_of(suppressed.outside if call is None else call.memory)
+        if fate.rated:
+            page[fate.index].until = pipeline.policies.closed_until(matched, call_key())
 
 
-def _learn(policies: PolicySet) -> _Known:
+def _learn(policies: PolicySet) -> Known:
     """Begin anew for other policies. What old ones matched goes with the old object, whoever still works with it."""
     global _known
-    known = _known = _Known(policies)
+    known = _known = Known(policies)
+    policies.before_stats = fates.settle_all
+    fates.credit = known.credit
     return known

@@ -57,6 +57,11 @@ class Ledger:
         self._settled = _Cell()  # what finished threads had counted
         self._gauges: dict[str, Callable[[], int]] = {}
         self._local = _Local()
+        self._settle: Callable[[], None] | None = None
+
+    def before_reading(self, settle: Callable[[], None]) -> None:
+        """Have `settle` called before the books are read: what is counted elsewhere is brought in there."""
+        self._settle = settle
 
     def _new_cell(self) -> _Cell:
         cell = _Cell()
@@ -93,16 +98,16 @@ class Ledger:
             cell = self._new_cell()
         cell[_DROPPED + reason] += n
 
-    def refused(self, reason: str) -> None:
-        """One record was made and dropped for `reason`, both at once: what the gate counts most."""
+    def refused(self, reason: str, n: int = 1) -> None:
+        """`n` records were made and dropped for `reason`, both at once: what the gate counts most."""
         cell = self._local.cell
         if cell is None:
             cell = self._new_cell()
-        cell[CREATED] += 1
+        cell[CREATED] += n
         key = _KEYS.get(reason)
         if key is None:
             key = _KEYS[reason] = _DROPPED + reason
-        cell[key] += 1
+        cell[key] += n
 
     def recovered(self, n: int = 1) -> None:
         """`n` records that had been dropped were given back to the exporters. No part of the balance."""
@@ -134,6 +139,8 @@ class Ledger:
         Beside the balance `recovered`, `evicted` by table, and `incidents` by kind.
         `created == exported + held + sum(dropped.values())` whenever no record is on its way in another thread.
         """
+        if self._settle is not None:
+            self._settle()
         with self._lock:
             total = _Cell(self._settled)
             for _, cell in self._cells:
@@ -152,6 +159,8 @@ class Ledger:
 
     def reset(self) -> None:
         """Start again from zero: for tests, and for a forked child, whose parent's records are not its own."""
+        if self._settle is not None:
+            self._settle()  # into what is thrown away
         self._lock = threading.RLock()
         self._cells = []
         self._settled = _Cell()

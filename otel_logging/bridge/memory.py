@@ -24,7 +24,10 @@ class CallMemory:
         trace_id: the call's trace id, 0 until it is named.
         ring: what the recorder keeps here, None before the first record.
         guards: what the guards keep here, by guard.
-        counts: records of this call by outcome (`made`, `kept`, `policy:…`, `recovered`), for its summary.
+        counts: records of this call by outcome (`made`, `kept`, `policy:…`, `recovered`), for its summary. What the
+            gate's short way counts is in here only after `fates.settle`.
+        tallies: where the gate's short way counts, None before the first such line (see `fates`).
+        page: the same while lines of this call may go the short way, else None.
         open_until: monotonic seconds; until then everything of this call passes, because of `open_reason`.
     """
 
@@ -38,7 +41,9 @@ class CallMemory:
         "lock",
         "open_reason",
         "open_until",
+        "page",
         "ring",
+        "tallies",
         "trace_id",
     )
 
@@ -49,6 +54,8 @@ class CallMemory:
         self.ring: Any = None
         self.guards: dict[str, Any] = {}
         self.counts: dict[str, int] = {}
+        self.tallies: Any = None
+        self.page: Any = None
         self.open_until = 0.0
         self.open_reason = ""
         self.ended = False
@@ -59,6 +66,12 @@ class CallMemory:
         self.call_sid = call_sid
         self.trace_id = trace_id
         _tell("named", self, call_sid)
+
+    def open(self, until: float, reason: str) -> None:
+        """Let everything of this call pass until then, in monotonic seconds."""
+        with self.lock:
+            self.open_until, self.open_reason = until, reason
+            self.page = None  # nothing goes the short way meanwhile
 
     def went_wrong(self, how: str) -> None:
         """Something went wrong with the call that no record tells of: an exception left it, its stream broke off."""

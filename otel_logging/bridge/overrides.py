@@ -25,6 +25,10 @@ _MAX_NAMES: Final = 2048  # loggers whose being quiet is known; f-strings may ma
 _SCALARS: Final = (str, int, float)  # a value that runs no code of the application's when it is compared
 
 
+on_change: Callable[[], None] | None = None
+"""Called after rules have changed; set by `gate`, whose short way is shut while there are any."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """What is let through, for which calls, until when.
@@ -132,6 +136,8 @@ class Overrides:
             _stand_in(self)
         else:
             _stand_back(self)
+        if on_change is not None:
+            on_change()
 
     def tidy(self) -> bool:
         """Take expired rules out; returns whether any is left."""

@@ -46,6 +46,12 @@ _EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx
 class Recorder(Protocol):
     """The flight recorder, as gate and pipeline use it (see `bridge.recorder`)."""
 
+    listening: dict[str, bool]
+    """By logger: whether it is listened to, as far as that is known."""
+
+    def roll(self, ring: Any) -> None:
+        """A ring's pending entries are to be counted: there are as many as it has room for."""
+
     def listens(self, logger: logging.Logger) -> bool:
         """Whether messages of this logger that are below its level are to be remembered."""
 
@@ -115,19 +121,57 @@ class Pipeline:
         console: Console | None = None,
         resource: Mapping[str, Any] | None = None,
     ) -> None:
-        self.policies = policies
+        self.on_change: Callable[[], None] | None = None
+        """Called after `policies`, `recorder` or `overrides` was assigned; set by the gate."""
+        self._policies = policies
+        self._recorder: Recorder | None = None
+        self._overrides: Overrides | None = None
         self.books = books
         self.floor = floor
         self.provider = provider
         self.alias: LoggerProvider | None = None  # OTel's global provider, where it leads to the same destinations
         self.console = console
         self.before_first_line: Callable[[], None] | None = None
-        self.recorder: Recorder | None = None
         self.guards: Guards | None = None
-        self.overrides: Overrides | None = None
         self.resource = dict(resource or {})
         self._foreign = False
         self._loggers: dict[str, Logger] = {}
+
+    # What the gate's short way rests on.
+
+    @property
+    def policies(self) -> PolicySet:
+        """The rules in force."""
+        return self._policies
+
+    @policies.setter
+    def policies(self, policies: PolicySet) -> None:
+        self._policies = policies
+        self._changed()
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """The flight recorder, None where it is off."""
+        return self._recorder
+
+    @recorder.setter
+    def recorder(self, recorder: Recorder | None) -> None:
+        self._recorder = recorder
+        self._changed()
+
+    @property
+    def overrides(self) -> Overrides | None:
+        """What lets messages through against every rule, None where there cannot be any."""
+        return self._overrides
+
+    @overrides.setter
+    def overrides(self, overrides: Overrides | None) -> None:
+        self._overrides = overrides
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     def use_foreign(self, provider: LoggerProvider) -> None:
         """Send OTel records to a provider that is not ours; it keeps no books, so handing over counts as exported."""

@@ -15,15 +15,13 @@ import weakref
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.trace import get_current_span
-
 from otel_logging import trouble
 from otel_logging.bridge import entries, replay, translate
 from otel_logging.bridge import memory as memories
 from otel_logging.bridge.background import Background
 from otel_logging.bridge.budget import Minute
 from otel_logging.bridge.replay import About
-from otel_logging.bridge.ring import NO_CONTEXT, NO_IDS, PER_RECORD, Ring, Total
+from otel_logging.bridge.ring import FIELDS, NO_IDS, PER_RECORD, Ring, Total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from otel_logging.bridge.ring import Entry
 
 LOGGER: Final = "otel_logging.recorder"
-_LONG: Final = 512  # characters; longer texts are counted at once
+LONG: Final = 512  # characters; longer texts are counted at once
 _AS_EXPORTED: Final = 300  # bytes that an exported record takes beside its content: ids, names, marks
 _UNNAMED_SECONDS: Final = 2.0  # a call that has gone wrong before it had a name: how long its records wait for one
 _SUMMARY_SECONDS: Final = 60.0  # one line per call and minute about replays over the budget
@@ -79,6 +77,8 @@ class Recorder:
         self._metered = metered
         self._clock = clock
         self._lowest = config.lowest
+        self.listening: dict[str, bool] = {}
+        """By logger: whether it is listened to, as far as that is known."""
         self._callbacks: list[Callable[[str, str], None]] = []
         self._background = Background()
         self._begin()
@@ -94,16 +94,16 @@ class Recorder:
         self._rings: weakref.WeakSet[Ring] = weakref.WeakSet()
         self._rings_lock = threading.RLock()
         self._room_lock = threading.RLock()
-        self._listening: dict[str, bool] = {}
+        self.listening.clear()
 
     def listens(self, logger: logging.Logger) -> bool:
         """Whether messages of this logger that are below its level are remembered: not those of quiet libraries."""
-        found = self._listening.get(logger.name)
+        found = self.listening.get(logger.name)
         if found is None:
             found = not self._quiet(logger.name)
-            if len(self._listening) >= _MAX_KNOWN:
-                self._listening.clear()
-            self._listening[logger.name] = found
+            if len(self.listening) >= _MAX_KNOWN:
+                self.listening.clear()
+            self.listening[logger.name] = found
         return found and not logger.disabled
 
     def remember(
@@ -113,9 +113,9 @@ class Recorder:
         raise NotImplementedError  # replaced in each instance by a function that looks nothing up
 
     def _fast_remember(self) -> Callable[..., None]:
-        # A closure: attribute look-ups on `self` would be a fifth of the whole cost. No lock: see `ring`.
-        now, context, no_ring = time_ns, entries.context_getter(), self._ring_of
-        new_context, roll, unusual = self._new_context, self._roll, self._unusual
+        # A closure: attribute look-ups on `self` would be a fifth of the whole cost. No lock: see `ring`. What the gate
+        # knows for a frame it remembers itself, with the same line of code.
+        now, context, no_ring, roll, unusual = time_ns, entries.context_getter(), self._ring_of, self.roll, _unusual
 
         def remember(
             memory: CallMemory, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
@@ -123,38 +123,15 @@ class Recorder:
             ring = memory.ring
             if ring is None:
                 ring = no_ring(memory)
-            seen = ring.seen
-            current = context()
-            if current is not seen[0]:
-                seen = new_context(ring, current)
-            if kwargs or len(text) > _LONG:
-                unusual(ring, name, level, text, kwargs, reason)
-                return
+            extras = None
+            if kwargs or len(text) > LONG:
+                text, extras = unusual(text, kwargs)
             pending = ring.pending
-            pending.append((now(), level, name, text, seen[1], reason, None))
-            if len(pending) >= ring.chunk:
+            pending += (now(), level, name, text, context(), reason, extras)
+            if len(pending) >= ring.room or len(text) > LONG:
                 roll(ring)
 
         return remember
-
-    def _unusual(
-        self, ring: Ring, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
-    ) -> None:
-        """A message with extras or a long text."""
-        text = entries.cut(text)
-        extras = entries.flat(kwargs) if kwargs else None
-        if extras:
-            ring.extras = True
-        ring.pending.append((time_ns(), level, name, text, ring.seen[1], reason, extras))
-        if len(text) > _LONG or len(ring.pending) >= ring.chunk:
-            self._roll(ring)
-
-    def _new_context(self, ring: Ring, context: Any) -> tuple[Any, tuple[int, int]]:
-        """The ids of an OTel context that the ring has not just seen. It is let go of when the call ends."""
-        span = get_current_span(context).get_span_context()
-        seen = (context, (span.trace_id, span.span_id) if span.is_valid else NO_IDS)
-        ring.seen = seen
-        return seen
 
     def _ring_of(self, memory: CallMemory) -> Ring:
         with memory.lock:
@@ -164,13 +141,18 @@ class Recorder:
                 with self._rings_lock:
                     self._rings.add(ring)
                     # What is not rolled yet is not counted: with many calls at once it must stay little.
-                    ring.chunk = max(1, min(ring.chunk, self._config.bytes_per_process // (3000 * len(self._rings))))
+                    most = self._config.bytes_per_process // (3000 * len(self._rings))
+                    ring.room = min(ring.room, FIELDS * max(1, most))
                 memory.ring = ring
             return ring
 
-    def _roll(self, ring: Ring) -> None:
-        if ring.roll():
-            self._make_room()
+    def roll(self, ring: Ring) -> None:
+        """Count what was added to a ring, and make room for it. Never raises."""
+        try:
+            if ring.roll():
+                self._make_room()
+        except Exception as error:
+            trouble.report("recorder", f"remembered records could not be counted: {type(error).__name__}: {error}")
 
     def _make_room(self) -> None:
         """The process remembers too much: the oldest goes, of whichever call, until a tenth is free again."""
@@ -261,8 +243,7 @@ class Recorder:
 
     def _open(self, memory: CallMemory, reason: str, now: float) -> None:
         if not memory.ended:
-            memory.open_reason = reason
-            memory.open_until = now + self._config.seconds_after
+            memory.open(now + self._config.seconds_after, reason)
 
     def _give_back_asked(self, memory: CallMemory) -> None:
         """A call that went wrong before it had a name has one now, or will have none."""
@@ -369,7 +350,6 @@ class Recorder:
             self._absorbed(memory, argument)
         elif event == "ended":
             if ring is not None:
-                ring.seen = NO_CONTEXT
                 self._background.submit(lambda: self._ended(memory))
         elif event == "forgotten" and ring is not None:
             ring.forget()
@@ -380,7 +360,7 @@ class Recorder:
             return
         ring = self._ring_of(memory)
         if other.open_until > memory.open_until:
-            memory.open_until, memory.open_reason = other.open_until, other.open_reason
+            memory.open(other.open_until, other.open_reason)
         ring.merge(theirs)
         if ring.asked is not None:
             self._background.submit(lambda: self._give_back_asked(memory))
@@ -392,6 +372,7 @@ class Recorder:
             return
         if ring.asked is not None:
             self._give_back_asked(memory)
+        ring.roll()  # lets go of the application's spans
         if self._attic is None or memory.call_sid is None:
             return
         remembered = ring.copy()
@@ -428,10 +409,15 @@ class Recorder:
         self.remember = self._fast_remember()  # type: ignore[method-assign]
 
 
+def _unusual(text: str, kwargs: Mapping[str, Any]) -> tuple[str, Any]:
+    """A message with extras or a long text, as it is remembered."""
+    return entries.cut(text), entries.flat(kwargs) if kwargs else None
+
+
 def _let_go(ring: Ring) -> CallMemory | None:
     memory = ring.memory()
     if memory is not None:
-        memory.ring, memory.open_until = None, 0.0
+        memory.ring, memory.page, memory.open_until = None, None, 0.0
     return memory
 
 

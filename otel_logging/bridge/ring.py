@@ -1,8 +1,10 @@
 """The memory of one call: what was dropped or below its level, oldest first, within a budget of records and bytes.
 
 Entries hold scalars and tuples of them only: the garbage collector ignores such, and nothing in them changes after the
-fact. Appending is the hot path and takes no lock, as `list.append` is atomic; every few entries are rolled into a chunk
-under the ring's lock, and only then counted. When anything is remembered or given back is decided in `recorder`.
+fact. Adding one is the hot path: its fields go flat behind those of the last one, which takes no lock, as extending a
+list is atomic, and makes no object that the collector would have to look at. Every few entries are rolled into a chunk
+under the ring's lock, and only then counted. Until then an entry holds OTel's context in place of its ids, as asking a
+span for them takes longer than all the rest. When anything is remembered or given back is decided in `recorder`.
 """
 
 from __future__ import annotations
@@ -10,12 +12,15 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from operator import itemgetter
+from itertools import repeat
+from operator import is_
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from opentelemetry.trace import get_current_span
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from otel_logging.bridge.memory import CallMemory
 
@@ -23,10 +28,13 @@ Entry = tuple[int, int, str, str, "tuple[int, int]", "str | None", "tuple[tuple[
 """Time in ns, level, logger's name, text, trace and span id, why it was dropped (None: below its level), extras."""
 
 CHUNK: Final = 64  # entries that are rolled together
+FIELDS: Final = 7  # of an entry
 PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
-OVERHEAD: Final = 260  # bytes of memory that an entry takes beside its text: the tuple, its numbers, string headers
+OVERHEAD: Final = 180  # bytes of memory that an entry takes beside its text: its fields, numbers, string header
 NO_IDS: Final = (0, 0)
-NO_CONTEXT: Final = (None, NO_IDS)
+_TEXT: Final = 3
+_IDS: Final = 4
+_EXTRAS: Final = 6
 
 
 class Total:
@@ -54,27 +62,31 @@ class Total:
 
 
 class Chunk(NamedTuple):
-    """Entries in the order of their making, with what they count for and the memory they take, in bytes."""
+    """Entries in the order of their making, flat, with what they count for and the memory they take, in bytes."""
 
-    entries: tuple[Entry, ...]
+    flat: tuple[Any, ...]
+    records: int
     content: int
     memory: int
 
 
 class Ring:
-    """What one call remembers. All methods may be called from any thread, and from a signal handler within another."""
+    """What one call remembers. All methods may be called from any thread, and from a signal handler within another.
+
+    Attributes:
+        pending: fields of entries that are not rolled yet, each entry added by one `+=`.
+        room: fields in `pending` from which on it is to be rolled.
+    """
 
     __slots__ = (
         "__weakref__", "_chunks", "_lock", "_merged", "_most_bytes", "_most_records", "_rolling", "_total", "asked",
-        "chunk", "content", "evicted", "extras", "memory", "pending", "records", "replays", "seen", "summed_up"
+        "content", "evicted", "memory", "pending", "records", "replays", "room", "summed_up"
     )  # fmt: skip
 
     def __init__(self, memory: CallMemory, total: Total, most_records: int, most_bytes: int) -> None:
         self.memory = weakref.ref(memory)
-        self.pending: list[Entry] = []
-        self.chunk = max(1, min(CHUNK, most_bytes // 4096, most_records // 8))
-        self.seen: tuple[Any, tuple[int, int]] = NO_CONTEXT  # the OTel context of the last entry, and its ids
-        self.extras = False  # whether any entry has some
+        self.pending: list[Any] = []
+        self.room = FIELDS * max(1, min(CHUNK, most_bytes // 4096, most_records // 8))
         self.content = 0  # bytes of what is rolled
         self.records = 0  # entries that are rolled
         self.evicted = 0
@@ -90,7 +102,7 @@ class Ring:
         self._rolling = False
 
     def __len__(self) -> int:
-        return self.records + len(self.pending)
+        return self.records + len(self.pending) // FIELDS
 
     def roll(self) -> bool:
         """Count what was appended, and give up what is too much; whether the process remembers too much now."""
@@ -112,14 +124,14 @@ class Ring:
         while chunks and (self.content > self._most_bytes or self.records > self._most_records):
             oldest = chunks.popleft()
             self.content -= oldest.content
-            self.records -= len(oldest.entries)
+            self.records -= oldest.records
             freed += oldest.memory
             if not chunks and (last := self._fitting(oldest)) is not None:
                 self._append(last)
-                gone += len(oldest.entries) - len(last.entries)
+                gone += oldest.records - last.records
                 freed -= last.memory
                 break
-            gone += len(oldest.entries)
+            gone += oldest.records
         if gone:
             self.evicted += gone
             self._total.count_evicted(gone)
@@ -130,32 +142,33 @@ class Ring:
         number = len(pending)
         if number:
             # Another thread may append between these two lines: behind what is taken.
-            entries = tuple(pending[:number])
+            flat = pending[:number]
             del pending[:number]
-            made = _chunk(entries, extras=ring.extras)
+            flat[_IDS::FIELDS] = _all_ids(flat[_IDS::FIELDS])
+            made = _chunk(flat)
             self._append(made)
             self._total.add(made.memory)
 
     def _append(self, chunk: Chunk) -> None:
         self._chunks.append(chunk)
         self.content += chunk.content
-        self.records += len(chunk.entries)
+        self.records += chunk.records
 
     def _fitting(self, chunk: Chunk) -> Chunk | None:
         """The newest entries of a chunk that is too large by itself; None if not even the last one fits."""
-        kept: list[Entry] = []
+        number = 0
         room = self._most_bytes
-        for entry in reversed(chunk.entries):
-            room -= _content(entry)
-            if room < 0 or len(kept) >= self._most_records:
+        for entry in reversed(list(entries_of(chunk.flat))):
+            room -= len(entry[_TEXT]) + PER_RECORD + _extras_size(entry[_EXTRAS] or ())
+            if room < 0 or number >= self._most_records:
                 break
-            kept.append(entry)
-        return _chunk(tuple(reversed(kept))) if kept else None
+            number += 1
+        return _chunk(chunk.flat[-number * FIELDS :]) if number else None
 
     def oldest(self) -> int | None:
         """The time of the oldest counted entry."""
         with self._lock:
-            return self._chunks[0].entries[0][0] if self._chunks else None
+            return self._chunks[0].flat[0] if self._chunks else None
 
     def give_up_oldest(self) -> None:
         """Forget the oldest chunk: the process needs the room."""
@@ -163,9 +176,9 @@ class Ring:
             if self._chunks:
                 chunk = self._chunks.popleft()
                 self.content -= chunk.content
-                self.records -= len(chunk.entries)
-                self.evicted += len(chunk.entries)
-                self._total.count_evicted(len(chunk.entries))
+                self.records -= chunk.records
+                self.evicted += chunk.records
+                self._total.count_evicted(chunk.records)
                 self._total.add(-chunk.memory)
 
     def weight(self) -> int:
@@ -177,8 +190,8 @@ class Ring:
         """All entries in the order of their times."""
         with self._lock:
             self.roll()
-            entries = [entry for chunk in self._chunks for entry in chunk.entries]
-        entries.sort(key=_time)  # threads and merged handles; as good as sorted otherwise
+            entries = [entry for chunk in self._chunks for entry in entries_of(chunk.flat)]
+        entries.sort(key=lambda entry: entry[0])  # threads and merged handles; as good as sorted otherwise
         return entries
 
     def take(self) -> list[Entry]:
@@ -195,44 +208,64 @@ class Ring:
         entries = other.take()
         with self._lock:
             if entries:
-                made = _chunk(tuple(entries))
+                made = _chunk([field for entry in entries for field in entry])
                 self._append(made)
                 self._total.add(made.memory)
             self._merged.append(other)
             # The oldest goes first when there is no room.
-            self._chunks = deque(sorted(self._chunks, key=lambda chunk: chunk.entries[0][0]))
+            self._chunks = deque(sorted(self._chunks, key=lambda chunk: chunk.flat[0]))
             self.replays = max(self.replays, other.replays)
             self.asked, other.asked = self.asked or other.asked, None
         self.roll()
 
     def forget(self) -> None:
-        """Drop everything, also references to the application's spans."""
+        """Drop everything."""
         self.take()
-        self.seen = NO_CONTEXT
         self._merged.clear()
 
 
-_time: Final = itemgetter(0)
-_text: Final = itemgetter(3)
+def entries_of(flat: Sequence[Any]) -> Iterator[Entry]:
+    """The entries whose fields stand in `flat`."""
+    fields = [iter(flat)] * FIELDS
+    return zip(*fields, strict=True)
+
+
+def _all_ids(contexts: list[Any]) -> list[tuple[int, int]]:
+    """For each entry its ids. Nearly always all were made within the same span, or within none."""
+    first = contexts[0]
+    if all(map(is_, contexts, repeat(first))):
+        return [_ids(first)] * len(contexts)
+    known: dict[int, tuple[int, int]] = {}  # contexts are told apart by identity: to compare them runs foreign code
+    found = []
+    for context in contexts:
+        ids = known.get(id(context))
+        if ids is None:
+            ids = known[id(context)] = _ids(context)
+        found.append(ids)
+    return found
+
+
+def _ids(context: Any) -> tuple[int, int]:
+    """Trace and span id of the span that is active in an OTel context."""
+    try:
+        span = get_current_span(context).get_span_context()
+        return (span.trace_id, span.span_id) if span.is_valid else NO_IDS
+    except Exception:
+        return NO_IDS  # a span that is not OTel's own
 
 
 def _extras_size(extras: tuple[tuple[str, Any], ...]) -> int:
     return sum(len(key) + (len(value) if isinstance(value, str) else 8) for key, value in extras)
 
 
-def _content(entry: Entry) -> int:
-    return len(entry[3]) + PER_RECORD + (_extras_size(entry[6]) if entry[6] else 0)
-
-
-def _chunk(entries: tuple[Entry, ...], *, extras: bool = True) -> Chunk:
+def _chunk(flat: Sequence[Any]) -> Chunk:
     """Count entries. All texts at once, which costs half of one by one; one emoji makes four bytes of all of them."""
-    text = "".join(map(_text, entries))
+    texts = flat[_TEXT::FIELDS]
+    text = "".join(texts)
     content = len(text)
     memory = content if text.isascii() else getsizeof(text)
-    if extras:
-        for entry in entries:
-            if entry[6]:
-                more = _extras_size(entry[6])
-                content += more
-                memory += more + 150 * len(entry[6])
-    return Chunk(entries, content + PER_RECORD * len(entries), memory + OVERHEAD * len(entries))
+    for extras in filter(None, flat[_EXTRAS::FIELDS]):
+        more = _extras_size(extras)
+        content += more
+        memory += more + 150 * len(extras)
+    return Chunk(tuple(flat), len(texts), content + PER_RECORD * len(texts), memory + OVERHEAD * len(texts))

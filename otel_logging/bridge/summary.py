@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.trace import TraceFlags
 
-from otel_logging.bridge import suppressed
+from otel_logging.bridge import fates, suppressed
 from otel_logging.bridge.translate import SUPPRESSED
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class Summaries:
 
 def settle(memory: CallMemory) -> None:
     """All that was counted on this page has been told: by a summary, or by the process that we were forked from."""
+    fates.settle(memory)
     counts = dict(memory.counts)
     memory.guards[_SUMMED] = counts
     suppressed.told_of(memory).update({reason: n for reason, n in counts.items() if reason not in {KEPT, RECOVERED}})
@@ -144,6 +145,7 @@ def settle(memory: CallMemory) -> None:
 
 def _since(memory: CallMemory) -> dict[str, int]:
     """What was counted on a page since its last summary."""
+    fates.settle(memory)
     summed = memory.guards.get(_SUMMED) or {}
     found = {key: n - summed.get(key, 0) for key, n in list(memory.counts.items())}
     return {key: n for key, n in found.items() if n > 0}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_logging.bridge import fates
 from otel_logging.bridge.memory import CallMemory
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def count(call: CallScope | None, reason: str) -> None:
 def take(call: CallScope | None, reason: str) -> int:
     """How many were dropped for `reason` since somebody asked last: for the line that passes now."""
     memory = outside if call is None else call.memory
+    fates.settle(memory)
     counted = memory.counts.get(reason)
     if not counted:
         return 0
@@ -71,6 +73,7 @@ def told_of(memory: CallMemory) -> dict[str, int]:
 
 def untold(memory: CallMemory) -> dict[str, int]:
     """By reason, what limits and guards dropped and no line has told of."""
+    fates.settle(memory)
     told = told_of(memory)
     found = {
         reason: n - told.get(reason, 0)
@@ -82,6 +85,7 @@ def untold(memory: CallMemory) -> dict[str, int]:
 
 def reset() -> None:
     """Forget what was counted outside of calls: for tests."""
+    fates.settle(outside)
     outside.counts.clear()
     outside.guards.clear()
 

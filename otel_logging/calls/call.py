@@ -63,6 +63,8 @@ def find(call_sid: str) -> Call | None:
         return None
     found = Call("found", {}, wait=False, opener=False)
     found._state = known  # noqa: SLF001 (one room, one thing)
+    if known.memory is not None:
+        found.memory = known.memory
     return found
 
 

@@ -42,12 +42,12 @@ class Call:
         "_ended",
         "_limits",
         "_links",
-        "_memory",
         "_opened_ns",
         "_opener",
         "_room",
         "_spans",
         "_state",
+        "memory",
         "origin",
     )
 
@@ -64,7 +64,9 @@ class Call:
         self._spans: list[weakref.ref[Any]] = []
         self._links: list[SpanContext] = []
         self._limits: OrderedDict[Any, Any] = OrderedDict()
-        self._memory = CallMemory()
+        # A plain slot, as the gate reads it for each frame: whoever sets `_state` sees to it that the two agree.
+        self.memory = CallMemory()
+        """What the bridge remembers of the call; all handles of a named call share one."""
 
     # What the bridge reads (CallScope).
 
@@ -94,12 +96,6 @@ class Call:
             return self._attributes
         known.touched = True
         return known.attributes
-
-    @property
-    def memory(self) -> CallMemory:
-        """What the bridge remembers of the call; all handles of a named call share one."""
-        known = self._state
-        return self._memory if known is None or known.memory is None else known.memory
 
     @property
     def waiting(self) -> bool:
@@ -138,14 +134,14 @@ class Call:
             for key, value in self._limits.items():
                 joined.limits.setdefault(key, value)
             links = self._take_links(joined)
-            mine = joined.memory is None
-            if mine:
-                self._memory.named(joined.call_sid, joined.trace_id)
-                joined.memory = self._memory
-            self._state = joined
+            own = self.memory
+            if joined.memory is None:
+                own.named(joined.call_sid, joined.trace_id)
+                joined.memory = own
+            self._state, self.memory = joined, joined.memory
             opened, self._spans = self._spans, []
-        if not mine and joined.memory is not None:
-            joined.memory.absorb(self._memory)
+        if self.memory is not own:
+            self.memory.absorb(own)
         registry.tidy()
         self._give_span(joined, links)
         for reference in opened:
@@ -227,7 +223,7 @@ class Call:
             elif whole:
                 registry.end(known, reason)
         elif whole or was_opener:
-            self._memory.end(reason)
+            self.memory.end(reason)
         self._room.release()
 
     def _note_failure(self, reason: str, error: BaseException | None, *, whole: bool) -> None:

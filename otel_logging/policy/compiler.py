@@ -107,7 +107,7 @@ class Patterns:
         wanted: dict[bool, list[str]] = {False: [], True: []}
         for matcher in policy.match:
             if scanned(matcher):
-                wanted[matcher.negate].append(_pattern(matcher))
+                wanted[matcher.negate].append(pattern_of(matcher))
         for pattern in wanted[False] + wanted[True]:
             patterns.check(pattern)
         required, forbidden = (
@@ -127,7 +127,8 @@ class Patterns:
         return len(self._numbers)
 
 
-def _pattern(matcher: Matcher) -> str:
+def pattern_of(matcher: Matcher) -> str:
+    """The RE2 pattern that finds what a matcher finds of which `scanned` is true."""
     kind = "exact" if matcher.kind == "equals" else matcher.kind
     return patterns.translate(kind, str(matcher.value), case_insensitive=matcher.case_insensitive)
 

@@ -59,6 +59,8 @@ class PolicySet:
         only_frames: whether all that decide are frame policies, so that nothing from WARNING on needs a look.
         text_only: whether body, severity and scope name are all that deciding reads, so that `match_text` may be used.
         has_transforms: whether any policy changes records, so that `transform` has something to do.
+        clock: seconds, as rate limits count them.
+        before_stats: called before `stats` is told: whoever counts hits elsewhere credits them then.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class PolicySet:
         pseudonym_key: bytes | None = None,
         handlers: Mapping[str, Handler] | None = None,
     ) -> None:
-        self._clock = clock
+        self.clock = clock
+        self.before_stats: Callable[[], None] | None = None
         self._random = random
         self._lock = threading.Lock()
         self._broken: list[tuple[str, tuple[str, ...]]] = []
@@ -93,6 +96,7 @@ class PolicySet:
             compiled.append(one)
         compiled.sort(key=lambda one: one.rank)
         self._compiled: Matched = tuple(compiled)
+        self._by_id = {one.id: one for one in compiled}
         self._deciders = Group((one for one in compiled if not one.policy.only_transforms), deciding)
         # Those that hold for every text look for their conditions in every text, not in the body alone.
         self._everywhere = Everywhere([one for one in compiled if one.policy.everywhere], pseudonym_key)
@@ -218,7 +222,7 @@ class PolicySet:
 
     def _limited(self, limited: list[Compiled], view: LogView | None, call: str | None) -> Compiled | None:
         """The first whose rate is used up; if there is none, the record is charged to all of them."""
-        now = self._clock()
+        now = self.clock()
         keys = [_rate_key(one, view, call) for one in limited]
         # Never waited for: after a fork the lock may be held by a thread that does not exist here.
         held = self._lock.acquire(blocking=False)
@@ -233,6 +237,21 @@ class PolicySet:
         finally:
             if held:
                 self._lock.release()
+
+    def credit(self, hit: str, missed: Iterable[str], n: int) -> None:
+        """Count `n` records that policy `hit` dropped and that `missed` matched too, without `decide` being asked."""
+        one = self._by_id.get(hit)
+        if one is not None:
+            one.hits += n
+        for policy in missed:
+            one = self._by_id.get(policy)
+            if one is not None:
+                one.misses += n
+
+    def closed_until(self, matched: Matched, call: str | None = None) -> float:
+        """Until when, by `clock`, the one rate limit in `matched` lets nothing of this call pass; 0.0 if it does."""
+        first = matched[0]
+        return first.limit.closed_until(call, self.clock()) if first.limit is not None else 0.0
 
     def transform(self, view: LogView, *, evaluated: bool = False) -> bool:
         """Change a record that is kept as the policies that match it say; tells whether anything changed. Never raises.
@@ -280,6 +299,8 @@ class PolicySet:
 
     def stats(self) -> list[PolicyStats]:
         """Hits, misses and errors of every policy that has any, by id."""
+        if self.before_stats is not None:
+            self.before_stats()
         found = [PolicyStats(policy, 0, 0, errors) for policy, errors in self._broken]
         for one in self._compiled:
             errors = (f"failed on {one.failures} records, last with {one.last_failure}",) if one.failures else ()

@@ -37,6 +37,11 @@ class RateLimit:
         window = self._windows.get(key)
         return window is None or now - window[0] >= self._window or window[1] < self._limit
 
+    def closed_until(self, key: Any, now: float) -> float:
+        """When the next record of `key` may pass; 0.0 if one may now."""
+        window = self._windows.get(key)
+        return 0.0 if window is None or self.allows(key, now) else window[0] + self._window
+
     def take(self, key: Any, now: float) -> None:
         """Count one record of `key` that passes."""
         window = self._windows.get(key)

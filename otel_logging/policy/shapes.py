@@ -8,6 +8,7 @@ and those it does not. What cannot be read for sure tells all of them apart. No 
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from otel_logging.policy.model import Policy
 
 DIGITS: Final = "0123456789"
+_ALL: Final = frozenset(DIGITS)
 _STRINGS: Final = frozenset({"exact", "starts_with", "ends_with", "contains", "equals"})
 _COUNT: Final = re.compile(r"\{\d+(?:,\d*)?\}")
 _GROUP_NAME: Final = re.compile(r"\(\?P?<\w+>")
@@ -28,8 +30,8 @@ _UNICODE_CLASS: Final = re.compile(r"\\[pP](?:\{\^?\w+\}|\w)")
 _LETTERS: Final = frozenset("dDwWsSbBAzaftnrvC")
 
 
-class _Unreadable(Exception):  # noqa: N818 (a verdict on a pattern, which never leaves this module)
-    """A piece of a pattern that is not understood here."""
+class Unreadable(Exception):  # noqa: N818 (a verdict on a pattern)
+    """A piece of a pattern, or a condition, that is not understood here."""
 
 
 def _escaped(pattern: str, at: int) -> tuple[int, str | None]:
@@ -42,7 +44,7 @@ def _escaped(pattern: str, at: int) -> tuple[int, str | None]:
     if following in _LETTERS:
         return at + 2, None
     if following.isalnum() or not following:
-        raise _Unreadable(pattern[at : at + 4])  # octal numbers, \Q, what is new in RE2
+        raise Unreadable(pattern[at : at + 4])  # octal numbers, \Q, what is new in RE2
     return at + 2, following
 
 
@@ -54,7 +56,7 @@ def _class(pattern: str, at: int) -> tuple[int, frozenset[str]]:
     first = True
     while first or pattern[at : at + 1] != "]":
         if at >= len(pattern):
-            raise _Unreadable("[")
+            raise Unreadable("[")
         first = False
         ranged = pattern[at] == "-" and previous is not None and pattern[at + 1 : at + 2] not in {"]", ""}
         at += ranged
@@ -65,7 +67,7 @@ def _class(pattern: str, at: int) -> tuple[int, frozenset[str]]:
         else:
             at, character = at + 1, pattern[at]
         if ranged and (character is None or previous is None):
-            raise _Unreadable("-")
+            raise Unreadable("-")
         if ranged:
             digits |= {digit for digit in DIGITS if str(previous) <= digit <= str(character)}
             previous = None
@@ -75,39 +77,44 @@ def _class(pattern: str, at: int) -> tuple[int, frozenset[str]]:
     return at + 1, frozenset(digits)
 
 
-def splits(pattern: str) -> Iterator[frozenset[str]]:
-    """For each piece of an RE2 pattern that tells digits apart, the digits that it takes.
+@functools.lru_cache(maxsize=1024)  # patterns are read for several purposes while a process starts
+def pieces(pattern: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    """The pieces of an RE2 pattern, in order, each with the digits that it takes where it does not take all of them.
 
     Raises:
-        _Unreadable: a piece is not understood.
+        Unreadable: a piece is not understood.
     """
+    found: list[tuple[str, frozenset[str]]] = []
     at = 0
     while at < len(pattern):
-        character = pattern[at]
+        begin, character = at, pattern[at]
+        digits: frozenset[str] = frozenset()
         if character == "[":
             at, digits = _class(pattern, at)
-            yield digits
         elif character == "\\":
             at, single = _escaped(pattern, at)
-            yield frozenset(single or "")
-        elif found := _COUNT.match(pattern, at) or _GROUP_NAME.match(pattern, at):
-            at = found.end()
+            digits = frozenset(single or "")
+        elif whole := _COUNT.match(pattern, at) or _GROUP_NAME.match(pattern, at):
+            at = whole.end()
         else:
-            yield frozenset(character)
+            digits = frozenset(character)
             at += 1
+        digits &= _ALL
+        found.append((pattern[begin:at], frozenset() if digits == _ALL else digits))
+    return tuple(found)
 
 
 def _split_all(policies: Iterable[Policy]) -> Iterator[frozenset[str]]:
     for policy in policies:
         for matcher in policy.match:
             if matcher.field.reads != "body":
-                raise _Unreadable(matcher.field.reads)
+                raise Unreadable(matcher.field.reads)
             if matcher.kind == "regex":
-                yield from splits(str(matcher.value))
+                yield from (digits for _, digits in pieces(str(matcher.value)))
             elif matcher.kind in _STRINGS and isinstance(matcher.value, str):
                 yield from map(frozenset, matcher.value)
             elif matcher.kind != "exists":
-                raise _Unreadable(matcher.kind)
+                raise Unreadable(matcher.kind)
 
 
 def table_of(policies: Iterable[Policy]) -> bytes | None:
@@ -120,7 +127,7 @@ def table_of(policies: Iterable[Policy]) -> bytes | None:
         for split in set(_split_all(policies)):
             for digit, signature in signatures.items():
                 signature.append(digit in split)
-    except _Unreadable:
+    except Unreadable:
         return None
     stand_in: dict[tuple[bool, ...], str] = {}
     table = bytearray(range(256))

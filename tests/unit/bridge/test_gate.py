@@ -10,7 +10,7 @@ from contextlib import nullcontext
 import pytest
 
 import otel_logging
-from otel_logging.bridge import gate
+from otel_logging.bridge import gate, known
 from otel_logging.bridge.pipeline import thread
 from otel_logging.policy.engine import PolicySet
 from otel_logging.testing import FakeClock, assert_balanced, capture
@@ -505,11 +505,13 @@ class TestVerdict:
 
     def test_the_cache_is_bounded(self, rules, monkeypatch):
         """Lines that never repeat do not fill the memory."""
-        monkeypatch.setattr(gate, "_MAX_CACHED", 10)
+        monkeypatch.setattr(known, "_MAX_MATCHES", 10)
+        monkeypatch.setattr(known, "_MAX_SHAPES", 10)
         with capture(policies=[rules(("p", "frame", "none"))], log_console="off"):
             for number in range(100):
                 logging.getLogger("gate.test").info("frame " + "x" * number)
             assert 0 < len(gate._known.matches) <= 10
+            assert 0 < len(gate._known.shapes) <= 10
 
     def test_lines_that_differ_in_numbers_are_one(self, rules):
         """A frame line with a new number each time is matched once."""

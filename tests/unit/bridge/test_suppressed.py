@@ -59,7 +59,7 @@ class TestPolicies:
         exporter, provider = InMemoryLogRecordExporter(), LoggerProvider(shutdown_on_exit=False)
         inner = SimpleLogRecordProcessor(exporter)
         processor = otel_logging.SamplingLogRecordProcessor(inner, policies=rules(("slow", "beat", "1/3s")))
-        now = processor.policies._clock = FakeClock()
+        now = processor.policies.clock = FakeClock()
         provider.add_log_record_processor(processor)
         with capture(), otel_logging.call(SID):
             for _ in range(5):

@@ -1,0 +1,237 @@
+"""What is known of messages: which policies match them, and which are dropped at first sight.
+
+Everything in here is a table that is looked up instead of working something out again, for one set of policies. The
+verdict is always the one that the rendered message would get: a message is dropped at first sight only if nothing that
+may differ from the last one of its kind has a part in what matches it (see `policy.blind`). Tables are bounded.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_logging.bridge import fates, translate
+from otel_logging.policy import shapes
+from otel_logging.policy.blind import ALIKE, Blindness
+from otel_logging.policy.patterns import BadPattern
+
+if TYPE_CHECKING:
+    from otel_logging.bridge.fates import Fate
+    from otel_logging.policy.engine import PolicySet
+    from otel_logging.policy.group import Matched
+
+LONGEST: Final = 512  # characters; longer messages are rare, and not worth their memory
+_MAX_MATCHES: Final = 16_384  # emptied when full, as what matters comes back at once
+_MAX_SHAPES: Final = 16_384
+_MAX_CONSTANTS: Final = 4_096  # constant texts and templates
+_MAX_DIGITS: Final = 9  # numbers with more digits are rendered and looked at
+_MAX_COMBINED: Final = 64  # combinations of lengths of a template's numbers that are tried at once
+_INFO: Final = translate.severity_number(logging.INFO).value
+_PLAIN: Final = frozenset({int, str, float, bool})  # rendering them runs no code of the application's
+_CONVERSION: Final = re.compile(r"%(?:%|[-+ #0]*\d*(?:\.\d+)?([a-zA-Z]))")
+
+
+class Kind:
+    """What is known of texts that differ from one another in their digits only.
+
+    Attributes:
+        fate: what becomes of them; None where their digits matter, or where it is not the same each time.
+        last: the last one of them.
+    """
+
+    __slots__ = ("_twice", "fate", "last")
+
+    def __init__(self, fate: Fate | None) -> None:
+        self.fate = fate
+        self.last: str | None = None
+        self._twice: str | None = None
+
+    def again(self, text: str, constants: dict[str, Fate]) -> None:
+        """The very object was logged before. After the third time it is taken for a constant of the application's."""
+        if self._twice is text and self.fate is not None:
+            _put(constants, text, self.fate, _MAX_CONSTANTS)
+        self._twice = text
+
+
+class Template:
+    """What is known of one `%` template with its arguments.
+
+    Attributes:
+        single: whether there is one argument, a whole number, that need not be rendered from `low` to `high`.
+        fate: what becomes of the message then.
+    """
+
+    __slots__ = ("fate", "high", "known", "low", "lows", "single", "template")
+
+    def __init__(self, template: str, known: Known) -> None:
+        self.template = template
+        self.known = known
+        self.single = False
+        self.low = self.high = 0
+        self.lows: tuple[tuple[int, int], ...] = ()
+        self.fate: Fate | None = None
+
+    def judge(self, args: tuple[Any, ...]) -> tuple[Fate | None, str | None]:
+        """The fate of the message with these arguments, if it is known, and the message, if it had to be rendered."""
+        ranges = self.lows
+        if ranges and len(args) == len(ranges):
+            for arg, (low, high) in zip(args, ranges, strict=True):
+                if type(arg) is not int or not low <= arg <= high:
+                    break
+            else:
+                return self.fate, None
+        for arg in args:
+            if type(arg) not in _PLAIN:
+                return None, None
+        text = self.template % args
+        kind = self.known.shapes.get(text.encode().translate(ALIKE))
+        return None if kind is None else kind.fate, text
+
+
+class Known:
+    """The tables for one set of policies; without one, they stay empty.
+
+    Attributes:
+        matches: by shape of a text, or by logger, level and text, the policies that match.
+        texts: constant texts that are dropped at first sight.
+        templates: the same for `%` templates.
+        shapes: the same for all texts that differ from one another in their digits only.
+    """
+
+    __slots__ = ("blind", "matches", "policies", "shapes", "table", "templates", "texts")
+
+    def __init__(self, policies: PolicySet | None) -> None:
+        self.policies = policies
+        self.table: bytes | None = None
+        self.blind: Blindness | None = None
+        self.matches: dict[Any, Matched] = {}
+        self.texts: dict[str, Fate] = {}
+        self.templates: dict[str, Template] = {}
+        self.shapes: dict[bytes, Kind] = {}
+        if policies is not None and policies.text_only:
+            # What keeps all, such as redactions, has no part in a verdict.
+            deciding = [policy for policy in policies.policies if policy.keep.kind != "all"]
+            self.table = shapes.table_of(deciding)
+            try:
+                self.blind = Blindness(deciding)
+            except (shapes.Unreadable, BadPattern):
+                pass  # then every text is looked at
+
+    def key(self, name: str, level: int, text: str) -> Any:
+        """What the policies that match a text are known by."""
+        if self.table is not None and level < logging.WARNING:
+            try:
+                # Two fast passes over the text and one look-up.
+                return text.encode().translate(self.table)
+            except UnicodeEncodeError:
+                pass
+        return name, level, text
+
+    def match(self, key: Any, name: str, level: int, text: str) -> Matched:
+        """What matches a text seen for the first time."""
+        number = translate.severity_number(level).value
+        level_name = translate.severity_text(logging.getLevelName(level))
+        matched = self.policies.match_text(text, number, level_name, name) if self.policies is not None else ()
+        if len(text) <= LONGEST:
+            _put(self.matches, key, matched, _MAX_MATCHES)
+        return matched
+
+    # -- at first sight ------------------------------------------------------------------------------------------------
+
+    def learn(self, msg: str, args: tuple[Any, ...], text: str, matched: Matched) -> None:
+        """A message below WARNING was dropped by what matched it: the next one of its kind may go the short way."""
+        if self.blind is None or len(text) > LONGEST:
+            return
+        fate = self.fate(matched)
+        if fate is None:
+            return
+        try:
+            key = text.encode().translate(ALIKE)
+        except UnicodeEncodeError:
+            return
+        kind = self.shapes.get(key)
+        if kind is None:
+            kind = Kind(fate if self.blind.same_for_all_digits(text) else None)
+            _put(self.shapes, key, kind, _MAX_SHAPES)
+        if args and kind.fate is not None:
+            self._learn_template(msg, args, fate)
+
+    def _learn_template(self, template: str, args: tuple[Any, ...], fate: Fate) -> None:
+        made = self.templates.get(template)
+        if made is None:
+            made = Template(template, self)
+            _put(self.templates, template, made, _MAX_CONSTANTS)
+        if len(template) > LONGEST or not _only_numbers(template, args) or made.fate not in {None, fate}:
+            return
+        lengths = [(len(str(arg)),) * 2 for arg in args]
+        if made.lows:
+            lengths = [
+                (min(now[0], len(str(low))), max(now[1], len(str(high))))
+                for now, (low, high) in zip(lengths, made.lows, strict=True)
+            ]
+        if not self._holds_for(template, lengths, fate):
+            return
+        ranges = tuple((10 ** (low - 1) if low > 1 else 0, 10**high - 1) for low, high in lengths)
+        made.fate = fate
+        if len(ranges) == 1:
+            made.low, made.high = ranges[0]
+            made.single = True
+        made.lows = ranges
+
+    def _holds_for(self, template: str, lengths: list[tuple[int, int]], fate: Fate) -> bool:
+        """Whether the message has this fate for all numbers of so many digits in each place."""
+        samples: list[tuple[int, ...]] = [()]
+        for low, high in lengths:
+            if high > _MAX_DIGITS or len(samples) * (high - low + 1) > _MAX_COMBINED:
+                return False
+            samples = [(*begun, int("1" * length)) for begun in samples for length in range(low, high + 1)]
+        for numbers in samples:
+            text = template % numbers
+            if len(text) > LONGEST:
+                return False
+            key = text.encode().translate(ALIKE)
+            kind = self.shapes.get(key)
+            if kind is None:
+                if self.policies is None or self.blind is None:
+                    return False
+                kind = Kind(None)
+                if self.blind.same_for_all_digits(text):
+                    kind.fate = self.fate(self.policies.match_text(text, _INFO))
+                _put(self.shapes, key, kind, _MAX_SHAPES)
+            if kind.fate is not fate:
+                return False
+        return True
+
+    @staticmethod
+    def fate(matched: Matched) -> Fate | None:
+        """The fate of all messages that these policies match; None where it differs from one to the next."""
+        if not matched:
+            return None
+        first = matched[0]
+        rated = first.limit is not None and first.sample_key is None and len(matched) == 1
+        if not first.drops_all and not rated:
+            return None
+        missed = tuple(one.id for one in matched[1:])
+        return fates.fate_of(first.drop_verdict.reason, first.id, missed, rated=rated)
+
+    def credit(self, fate: Fate, n: int) -> None:
+        """`n` messages met this fate: hits and misses of the policies."""
+        if self.policies is not None:
+            self.policies.credit(fate.hit, fate.missed, n)
+
+
+def _only_numbers(template: str, args: tuple[Any, ...]) -> bool:
+    """Whether all arguments are whole numbers, not negative, that are printed in decimals."""
+    kinds = [kind for kind in _CONVERSION.findall(template) if kind]
+    return (
+        len(kinds) == len(args)
+        and all(kind in "dius" for kind in kinds)
+        and all(type(arg) is int and arg >= 0 for arg in args)
+    )
+
+
+def _put(table: dict[Any, Any], key: Any, value: Any, most: int) -> None:
+    if len(table) >= most:
+        table.clear()
+    table[key] = value
