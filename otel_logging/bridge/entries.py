@@ -41,7 +41,7 @@ def context_getter() -> Callable[[], Any]:
     return get if callable(get) else otel_context.get_current
 
 
-def flat(kwargs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...] | None:
+def flat(kwargs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """The extras and the exception of a log call, as they are now: scalars stay, everything else becomes text."""
     found: list[tuple[str, Any]] = []
     extra = kwargs.get("extra")
@@ -54,7 +54,7 @@ def flat(kwargs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...] | None:
             found += [(key, text[-_MAX_TRACEBACK:]) for key, text in texts.items()]
     except Exception as error:
         found.append(("otel_logging.extras", f"[cannot be read: {type(error).__name__}]"))
-    return tuple(found) or None
+    return tuple(found)
 
 
 def _scalar(value: Any) -> Any:

@@ -45,8 +45,8 @@ def install(pipeline: Pipeline) -> None:
     _pipeline = pipeline
     pipeline.on_change = _refresh
     overrides.on_change = _refresh
-    fates.disarm_all()  # calls that go on may be remembered now, or not any more
     _refresh()
+    methods.watch_levels()
     aliased = logging.Logger.__dict__.get("fatal") is logging.Logger.__dict__.get("critical")  # up to Python 3.12
     for name in methods.NAMES:
         original = getattr(logging.Logger, name)
@@ -77,6 +77,7 @@ def uninstall() -> None:
     _pipeline = None
     _known = Known(None)
     _refresh()
+    methods.unwatch_levels()
     for name, original in list(_originals.items()):
         if logging.Logger.__dict__.get(name) is _replacements[name]:
             setattr(logging.Logger, name, original)

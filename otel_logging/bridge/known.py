@@ -7,7 +7,9 @@ may differ from the last one of its kind has a part in what matches it (see `pol
 
 from __future__ import annotations
 
+import itertools
 import logging
+import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +19,8 @@ from otel_logging.policy.blind import ALIKE, Blindness
 from otel_logging.policy.patterns import BadPattern
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_logging.bridge.fates import Fate
     from otel_logging.policy.engine import PolicySet
     from otel_logging.policy.group import Matched
@@ -26,8 +30,9 @@ _MAX_MATCHES: Final = 16_384  # emptied when full, as what matters comes back at
 _MAX_SHAPES: Final = 16_384
 _MAX_CONSTANTS: Final = 4_096  # constant texts and templates
 _MAX_DIGITS: Final = 9  # numbers with more digits are rendered and looked at
-_MAX_COMBINED: Final = 64  # combinations of lengths of a template's numbers that are tried at once
+_MAX_COMBINED: Final = 128  # combinations of lengths of a template's numbers that are tried at once
 _INFO: Final = translate.severity_number(logging.INFO).value
+_MAX_TRIES: Final = 32  # at learning for which numbers a template needs no rendering
 _PLAIN: Final = frozenset({int, str, float, bool})  # rendering them runs no code of the application's
 _CONVERSION: Final = re.compile(r"%(?:%|[-+ #0]*\d*(?:\.\d+)?([a-zA-Z]))")
 
@@ -58,35 +63,59 @@ class Template:
     """What is known of one `%` template with its arguments.
 
     Attributes:
-        single: whether there is one argument, a whole number, that need not be rendered from `low` to `high`.
+        single: whether it takes one whole number, and needs no rendering for numbers from 0 up to `below`.
         fate: what becomes of the message then.
+        limits: below which each number must be for that, where there are several; empty where it is not known.
     """
 
-    __slots__ = ("fate", "high", "known", "low", "lows", "single", "template")
+    __slots__ = ("_fits", "_known", "_template", "_tries", "below", "fate", "limits", "single")
 
     def __init__(self, template: str, known: Known) -> None:
-        self.template = template
-        self.known = known
+        self._template = template
+        self._known = known
         self.single = False
-        self.low = self.high = 0
-        self.lows: tuple[tuple[int, int], ...] = ()
+        self.below = 0
         self.fate: Fate | None = None
+        self.limits: tuple[int, ...] = ()
+        self._fits: Callable[..., bool] | None = None
+        self._tries = _MAX_TRIES
+
+    def learn(self, limits: tuple[int, ...], fate: Fate) -> None:
+        """Numbers below these limits need no rendering: the message has this fate."""
+        self.fate = fate
+        self.limits = limits
+        self.below = limits[0]
+        self.single = len(limits) == 1
+        self._fits = _fits(limits)
 
     def judge(self, args: tuple[Any, ...]) -> tuple[Fate | None, str | None]:
-        """The fate of the message with these arguments, if it is known, and the message, if it had to be rendered."""
-        ranges = self.lows
-        if ranges and len(args) == len(ranges):
-            for arg, (low, high) in zip(args, ranges, strict=True):
-                if type(arg) is not int or not low <= arg <= high:
-                    break
-            else:
-                return self.fate, None
+        """The fate of the message with these arguments, if it is known, and the message where it had to be rendered.
+
+        Raises:
+            Exception: the arguments do not fit the template.
+        """
+        fits = self._fits
+        if fits is not None and fits(*args):
+            return self.fate, None
         for arg in args:
             if type(arg) not in _PLAIN:
                 return None, None
-        text = self.template % args
-        kind = self.known.shapes.get(text.encode().translate(ALIKE))
-        return None if kind is None else kind.fate, text
+        text = self._template % args
+        kind = self._known.shapes.get(text.encode().translate(ALIKE))
+        if kind is None or kind.fate is None:
+            return None, None
+        if self._tries:
+            self._tries -= 1
+            self._known.learn_template(self._template, args, kind.fate)
+        return kind.fate, text
+
+
+def _fits(limits: tuple[int, ...]) -> Callable[..., bool]:
+    """Tells whether its arguments are whole numbers from 0 up to these limits. Made to measure: a loop takes thrice."""
+    names = [f"n{place}" for place in range(len(limits))]
+    tests = [f"type({name}) is int and 0 <= {name} < {limit}" for name, limit in zip(names, limits, strict=True)]
+    made: Callable[..., bool] = eval(f"lambda {', '.join(names)}: {' and '.join(tests)}")  # noqa: S307 (numbers only)
+    return made
 
 
 class Known:
@@ -155,39 +184,28 @@ class Known:
             kind = Kind(fate if self.blind.same_for_all_digits(text) else None)
             _put(self.shapes, key, kind, _MAX_SHAPES)
         if args and kind.fate is not None:
-            self._learn_template(msg, args, fate)
+            self.learn_template(msg, args, fate)
 
-    def _learn_template(self, template: str, args: tuple[Any, ...], fate: Fate) -> None:
+    def learn_template(self, template: str, args: tuple[Any, ...], fate: Fate) -> None:
+        """A message of this template had this fate: see whether it has it for all numbers like these."""
         made = self.templates.get(template)
         if made is None:
             made = Template(template, self)
             _put(self.templates, template, made, _MAX_CONSTANTS)
-        if len(template) > LONGEST or not _only_numbers(template, args) or made.fate not in {None, fate}:
+        if not _only_numbers(template, args) or made.fate not in {None, fate}:
             return
-        lengths = [(len(str(arg)),) * 2 for arg in args]
-        if made.lows:
-            lengths = [
-                (min(now[0], len(str(low))), max(now[1], len(str(high))))
-                for now, (low, high) in zip(lengths, made.lows, strict=True)
-            ]
-        if not self._holds_for(template, lengths, fate):
-            return
-        ranges = tuple((10 ** (low - 1) if low > 1 else 0, 10**high - 1) for low, high in lengths)
-        made.fate = fate
-        if len(ranges) == 1:
-            made.low, made.high = ranges[0]
-            made.single = True
-        made.lows = ranges
+        digits = [len(str(number)) for number in args]
+        if made.limits:
+            digits = [max(now, len(str(limit)) - 1) for now, limit in zip(digits, made.limits, strict=True)]
+        if self._holds_for(template, digits, fate):
+            made.learn(tuple(10**most for most in digits), fate)
 
-    def _holds_for(self, template: str, lengths: list[tuple[int, int]], fate: Fate) -> bool:
-        """Whether the message has this fate for all numbers of so many digits in each place."""
-        samples: list[tuple[int, ...]] = [()]
-        for low, high in lengths:
-            if high > _MAX_DIGITS or len(samples) * (high - low + 1) > _MAX_COMBINED:
-                return False
-            samples = [(*begun, int("1" * length)) for begun in samples for length in range(low, high + 1)]
-        for numbers in samples:
-            text = template % numbers
+    def _holds_for(self, template: str, digits: list[int], fate: Fate) -> bool:
+        """Whether the message has this fate for all numbers of up to so many digits in each place."""
+        if max(digits) > _MAX_DIGITS or math.prod(digits) > _MAX_COMBINED:
+            return False
+        for lengths in itertools.product(*(range(1, most + 1) for most in digits)):
+            text = template % tuple(int("1" * length) for length in lengths)
             if len(text) > LONGEST:
                 return False
             key = text.encode().translate(ALIKE)

@@ -28,6 +28,8 @@ class CallMemory:
             gate's short way counts is in here only after `fates.settle`.
         tallies: where the gate's short way counts, None before the first such line (see `fates`).
         page: the same while lines of this call may go the short way, else None.
+        constants: of the short way: constant texts, with what counts them. Only in a call that remembers nothing.
+        templates: the same for templates with one number.
         open_until: monotonic seconds; until then everything of this call passes, because of `open_reason`.
     """
 
@@ -35,6 +37,7 @@ class CallMemory:
         "__weakref__",
         "began",
         "call_sid",
+        "constants",
         "counts",
         "ended",
         "guards",
@@ -44,6 +47,7 @@ class CallMemory:
         "page",
         "ring",
         "tallies",
+        "templates",
         "trace_id",
     )
 
@@ -56,6 +60,8 @@ class CallMemory:
         self.counts: dict[str, int] = {}
         self.tallies: Any = None
         self.page: Any = None
+        self.constants: dict[str, Callable[[], object]] = {}
+        self.templates: dict[str, Any] = {}
         self.open_until = 0.0
         self.open_reason = ""
         self.ended = False
@@ -71,7 +77,13 @@ class CallMemory:
         """Let everything of this call pass until then, in monotonic seconds."""
         with self.lock:
             self.open_until, self.open_reason = until, reason
-            self.page = None  # nothing goes the short way meanwhile
+            self.shut()
+
+    def shut(self) -> None:
+        """Nothing goes the short way any more."""
+        self.page = None
+        self.constants = {}
+        self.templates = {}
 
     def went_wrong(self, how: str) -> None:
         """Something went wrong with the call that no record tells of: an exception left it, its stream broke off."""

@@ -3,8 +3,8 @@
 Hot path, and therefore generated from templates: one call more would cost as much as the whole decision. What a message
 costs that is dropped at first sight is measured in `benchmarks`. Three things keep it short:
 
-- One look at the logger's own cache of enabled levels tells that it is enabled and that its messages may be dropped at
-  first sight: the standard library empties that cache whenever a level changes, and our mark with it.
+- An attribute of the logger tells that it is enabled, and that its messages may be dropped at first sight. The standard
+  library caches which levels are enabled, and tells its manager to forget that whenever a level changes; so do we.
 - A constant text is found by itself, a text with other numbers by its shape, a template with one number by its range.
 - What is dropped is counted in a slot of its call, and its fields go into its call's ring, without a lock.
 
@@ -15,10 +15,12 @@ is not found goes the long way, which knows everything better.
 from __future__ import annotations
 
 import logging
+import threading
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import entries, fates, scope, suppressed
+from otel_logging.bridge.fates import Fate, Tally
 from otel_logging.bridge.known import LONGEST
 from otel_logging.bridge.pipeline import thread
 from otel_logging.policy.blind import ALIKE
@@ -26,14 +28,15 @@ from otel_logging.policy.blind import ALIKE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_logging.bridge.known import Known
+    from otel_logging.bridge.known import Known, Template
+    from otel_logging.bridge.memory import CallMemory
     from otel_logging.bridge.pipeline import Recorder
 
 SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 NAMES: Final = (*_LEVELS, "log")
 _SHORT: Final = "info"  # the method that frames are logged with; DEBUG is below its level, or wanted
-_MARK: Final = "otel_logging.info"  # in a logger's cache of enabled levels
+_MARK: Final = "_otel_logging_texts"  # attribute of a logger: the constant texts that it may drop at first sight
 
 _METHOD: Final = """
 def {name}(self, {head}msg, *args, **kwargs):
@@ -52,7 +55,7 @@ def {name}(self, {head}msg, *args, **kwargs):
             and len(msg) <= {longest} and not self.disabled and _listening.get(self.name)
         ):
             pending = ring.pending
-            pending += (_now(), {level}, self.name, msg, _context(), None, None)
+            pending += (_now(), {level}, self.name, msg, _context(), None, ())
             if len(pending) >= ring.room:
                 _roll(ring)
             return
@@ -69,48 +72,70 @@ def {name}(self, {head}msg, *args, **kwargs):
         _thread.trigger = None
 """
 
-_AT_FIRST_SIGHT: Final = """if "{mark}" in self._cache and type(msg) is str and not kwargs and not self.disabled:
+_AT_FIRST_SIGHT: Final = """try:
+        texts = self.{mark}
+    except AttributeError:
+        texts = _met(self)
+    if texts is not None and type(msg) is str and not kwargs and not self.disabled:
         try:
-            fate = None
-            text = msg
-            if not args:
-                if _texts and msg in _texts:
-                    fate = _texts[msg]
-                elif (shape := msg.encode().translate(_alike)) in _shapes:
-                    kind = _shapes[shape]
-                    fate = kind.fate
-                    if kind.last is msg:
-                        kind.again(msg, _texts)
-                    kind.last = msg
-            elif msg in _templates:
-                kind = _templates[msg]
-                if kind.single:
-                    number, = args
-                    if type(number) is int and kind.low <= number <= kind.high:
+            call = _current()
+            if call is None:
+                memory = _outside
+            else:
+                memory = call.memory
+            if args is _no_args:
+                if texts:
+                    tick = memory.constants.get(msg)
+                    if tick is not None:
+                        tick()
+                        return
+                    fate = kind = texts.get(msg)
+                else:
+                    fate = None
+                if fate is None:
+                    kind = _shapes.get(msg.encode().translate(_alike))
+                    if kind is not None:
                         fate = kind.fate
-                        text = None
+                        if kind.last is msg:
+                            kind.again(msg, texts)
+                        kind.last = msg
+                        kind = None
+                text = msg
+            else:
+                known = memory.templates.get(msg)
+                if known is not None:
+                    kind, tick = known
+                    number, = args
+                    if type(number) is int and 0 <= number < kind.below:
+                        tick()
+                        return
+                kind = _templates.get(msg)
+                if kind is None:
+                    fate = None
                 else:
                     fate, text = kind.judge(args)
-            if fate is not None:
-                call = _current()
-                memory = _outside if call is None else call.memory
-                page = memory.page
-                if page is not None:
-                    tally = page[fate.index]
-                    if not fate.rated or _clock() < tally.until:
-                        ring = memory.ring
-                        if ring is not None:
-                            if text is None:
-                                text = msg % args
-                            pending = ring.pending
-                            pending += (_now(), {level}, self.name, text, _context(), fate.reason, None)
-                            if len(pending) >= ring.room:
-                                _roll(ring)
-                        tally.n += 1
-                        return
+            page = memory.page
+            if fate is not None and page is not None:
+                tally = page[fate.index]
+                if not fate.rated or _clock() < tally.until:
+                    ring = memory.ring
+                    if ring is not None:
+                        pending = ring.pending
+                        if text is None:
+                            pending += (_now(), {level}, self.name, msg, _context(), fate.reason, args)
+                        else:
+                            pending += (_now(), {level}, self.name, text, _context(), fate.reason, _no_args)
+                        if len(pending) >= ring.room:
+                            _roll(ring)
+                    elif kind is not None and kind.single:
+                        _shorten(memory, texts, msg, kind, tally)
+                    tally.tick()
+                    return
         except Exception:
             pass  # a lone surrogate, a template that does not fit: the long way copes
 """
+
+_MAX_SHORTENED: Final = 256  # constants and templates of one call
 
 _CHECK_LEVEL: Final = """if not isinstance(level, int):
         return _bad_level(level)"""
@@ -120,6 +145,14 @@ def _bad_level(_level: object) -> None:
     """As the standard library: complain only where `logging.raiseExceptions` asks for it."""
     if logging.raiseExceptions:
         raise TypeError("level must be an integer")
+
+
+def _met(logger: logging.Logger) -> None:
+    """A logger that has not met us. No default on the class: the interpreter's quick way to an attribute forbids it."""
+    try:
+        setattr(logger, _MARK, None)
+    except Exception:
+        pass  # an application's class that has its own idea of attributes
 
 
 def _no_ring(_ring: object) -> None:
@@ -134,12 +167,14 @@ _names: Final[dict[str, Any]] = {
     "_context": None,
     "_current": scope.current.get,
     "_listening": {},
+    "_met": _met,
+    "_no_args": (),
     "_now": time_ns,
     "_outside": suppressed.outside,
     "_roll": _no_ring,
     "_shapes": {},
+    "_shorten": None,
     "_templates": {},
-    "_texts": {},
     "_thread": thread,
 }
 
@@ -172,28 +207,85 @@ def make(name: str, original: Any, passes: Callable[..., bool], below: Callable[
 
 def bind(known: Known | None, recorder: Recorder | None) -> None:
     """Look messages up in `known` from now on, nowhere if it is None, and remember them with `recorder`."""
-    tables = {"_texts": {}, "_templates": {}, "_shapes": {}} if known is None else {
-        "_texts": known.texts, "_templates": known.templates, "_shapes": known.shapes
-    }  # fmt: skip
+    global _texts
+    with _lock:
+        _disarm_all()
+        fates.disarm_all()
+        _texts = None if known is None else known.texts
     if known is not None and known.policies is not None:
-        tables["_clock"] = known.policies.clock
         suppressed.outside.page = fates.page_of(suppressed.outside)
+        _names["_clock"] = known.policies.clock
     _names.update(
-        tables,
+        _shapes={} if known is None else known.shapes,
+        _templates={} if known is None else known.templates,
         _context=entries.context_getter(),
         _listening=recorder.listening if recorder is not None else {},
         _roll=recorder.roll if recorder is not None else _no_ring,
     )
 
 
+# -- which loggers may drop messages at first sight --------------------------------------------------------------------
+
+_lock = threading.RLock()  # around what follows; taken when policies or levels change, never for a message
+_texts: dict[str, Fate] | None = None
+_armed: list[logging.Logger] = []
+_clear_cache: Any = None  # what stood there before us
+
+
+def watch_levels() -> bool:
+    """Learn of every change of a level, as the standard library's own cache does; False where that is not possible."""
+    global _clear_cache
+    found = getattr(logging.Manager, "_clear_cache", None)
+    if found is None or _clear_cache is not None:
+        return found is not None
+    _clear_cache = found
+    logging.Manager._clear_cache = _levels_changed  # type: ignore[attr-defined]  # noqa: SLF001 (see the docstring)
+    return True
+
+
+def unwatch_levels() -> None:
+    """Undo `watch_levels`; where somebody has patched on top of it since, it stays."""
+    global _clear_cache
+    if getattr(logging.Manager, "_clear_cache", None) is _levels_changed:
+        logging.Manager._clear_cache = _clear_cache  # type: ignore[attr-defined]  # noqa: SLF001
+        _clear_cache = None
+
+
+def _levels_changed(self: logging.Manager) -> None:
+    _clear_cache(self)
+    with _lock:
+        _disarm_all()
+
+
+def _disarm_all() -> None:
+    while _armed:
+        setattr(_armed.pop(), _MARK, None)
+
+
+def _shorten(memory: CallMemory, texts: dict[str, Fate], msg: str, kind: Fate | Template, tally: Tally) -> None:
+    """A constant text, or a template with one number, of a call that remembers nothing: one look-up will do for it."""
+    if tally.fate.rated or len(memory.constants) + len(memory.templates) >= _MAX_SHORTENED:
+        return
+    with _lock:
+        if _texts is not texts or memory.page is None:
+            return  # policies, or what may pass, changed meanwhile
+        if isinstance(kind, Fate):
+            memory.constants[msg] = tally.tick
+        elif kind.single:
+            memory.templates[msg] = kind, tally.tick
+
+
+_names["_shorten"] = _shorten
+
+
 def arm(logger: logging.Logger) -> None:
     """Let messages of `logger` be dropped at first sight, if it is enabled for them."""
-    cache = getattr(logger, "_cache", None)
-    if type(cache) is not dict or _MARK in cache:
+    if getattr(logger, _MARK, None) is not None or _clear_cache is None:
         return
     code = getattr(type(logger).isEnabledFor, "__code__", None)
     if getattr(code, "co_filename", None) != SOURCE_FILE:
         return  # an application's own idea of what is enabled: it is to be asked each time
-    cache[_MARK] = True
-    if not logger.isEnabledFor(_LEVELS[_SHORT]):  # after the mark is set, as another thread may change the level
-        cache.pop(_MARK, None)
+    with _lock:
+        if _texts is not None and logger.isEnabledFor(_LEVELS[_SHORT]):
+            _armed.append(logger)
+            setattr(logger, _MARK, _texts)

@@ -123,7 +123,7 @@ class Recorder:
             ring = memory.ring
             if ring is None:
                 ring = no_ring(memory)
-            extras = None
+            extras: tuple[Any, ...] = ()
             if kwargs or len(text) > LONG:
                 text, extras = unusual(text, kwargs)
             pending = ring.pending
@@ -332,7 +332,7 @@ class Recorder:
             if ring is not None and ring.replays >= config.replays_per_call
             else f"{config.replay_bytes_per_minute} bytes a minute were given back"
         )
-        entry: Entry = (time_ns(), logging.WARNING, LOGGER, f"flight recorder: {what}{spent}", NO_IDS, None, None)
+        entry: Entry = (time_ns(), logging.WARNING, LOGGER, f"flight recorder: {what}{spent}", NO_IDS, None, ())
         made = replay.log_record(entry, about, reason)
         if isinstance(made.attributes, dict):
             del made.attributes[translate.RECOVERED]
@@ -411,13 +411,14 @@ class Recorder:
 
 def _unusual(text: str, kwargs: Mapping[str, Any]) -> tuple[str, Any]:
     """A message with extras or a long text, as it is remembered."""
-    return entries.cut(text), entries.flat(kwargs) if kwargs else None
+    return entries.cut(text), entries.flat(kwargs) if kwargs else ()
 
 
 def _let_go(ring: Ring) -> CallMemory | None:
     memory = ring.memory()
     if memory is not None:
-        memory.ring, memory.page, memory.open_until = None, None, 0.0
+        memory.shut()
+        memory.ring, memory.open_until = None, 0.0
     return memory
 
 

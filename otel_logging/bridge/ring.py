@@ -12,8 +12,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from itertools import repeat
-from operator import is_
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -24,14 +22,19 @@ if TYPE_CHECKING:
 
     from otel_logging.bridge.memory import CallMemory
 
-Entry = tuple[int, int, str, str, "tuple[int, int]", "str | None", "tuple[tuple[str, Any], ...] | None"]
-"""Time in ns, level, logger's name, text, trace and span id, why it was dropped (None: below its level), extras."""
+Entry = tuple[int, int, str, str, "tuple[int, int]", "str | None", "tuple[tuple[str, Any], ...]"]
+"""Time in ns, level, logger's name, text, trace and span id, why it was dropped (None: below its level), extras.
+
+While it is kept, the whole numbers of a `%` template may stand in place of the extras: they are filled in when it is
+read.
+"""
 
 CHUNK: Final = 64  # entries that are rolled together
 FIELDS: Final = 7  # of an entry
 PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
 OVERHEAD: Final = 180  # bytes of memory that an entry takes beside its text: its fields, numbers, string header
 NO_IDS: Final = (0, 0)
+_NUMBER: Final = 8  # bytes of content that a number of a template counts for
 _TEXT: Final = 3
 _IDS: Final = 4
 _EXTRAS: Final = 6
@@ -116,9 +119,9 @@ class Ring:
                 self._rolling = False
 
     def _roll(self) -> bool:
+        more = self._take_pending(self)
         for other in self._merged:
-            self._take_pending(other)
-        self._take_pending(self)
+            more += self._take_pending(other)
         freed = gone = 0
         chunks = self._chunks
         while chunks and (self.content > self._most_bytes or self.records > self._most_records):
@@ -135,9 +138,10 @@ class Ring:
         if gone:
             self.evicted += gone
             self._total.count_evicted(gone)
-        return self._total.add(-freed) if freed else self._total.bytes > self._total.most
+        return self._total.add(more - freed)
 
-    def _take_pending(self, ring: Ring) -> None:
+    def _take_pending(self, ring: Ring) -> int:
+        """Roll what was added to a ring into a chunk of this one; returns the bytes of memory that it takes."""
         pending = ring.pending
         number = len(pending)
         if number:
@@ -147,7 +151,8 @@ class Ring:
             flat[_IDS::FIELDS] = _all_ids(flat[_IDS::FIELDS])
             made = _chunk(flat)
             self._append(made)
-            self._total.add(made.memory)
+            return made.memory
+        return 0
 
     def _append(self, chunk: Chunk) -> None:
         self._chunks.append(chunk)
@@ -159,7 +164,7 @@ class Ring:
         number = 0
         room = self._most_bytes
         for entry in reversed(list(entries_of(chunk.flat))):
-            room -= len(entry[_TEXT]) + PER_RECORD + _extras_size(entry[_EXTRAS] or ())
+            room -= len(entry[_TEXT]) + PER_RECORD + _extras_size(entry[_EXTRAS])
             if room < 0 or number >= self._most_records:
                 break
             number += 1
@@ -226,16 +231,21 @@ class Ring:
 
 def entries_of(flat: Sequence[Any]) -> Iterator[Entry]:
     """The entries whose fields stand in `flat`."""
-    fields = [iter(flat)] * FIELDS
-    return zip(*fields, strict=True)
+    for time, level, name, text, ids, reason, extras in zip(*([iter(flat)] * FIELDS), strict=True):
+        if extras and type(extras[0]) is int:
+            yield time, level, name, text % extras, ids, reason, ()
+        else:
+            yield time, level, name, text, ids, reason, extras
 
 
 def _all_ids(contexts: list[Any]) -> list[tuple[int, int]]:
     """For each entry its ids. Nearly always all were made within the same span, or within none."""
-    first = contexts[0]
-    if all(map(is_, contexts, repeat(first))):
-        return [_ids(first)] * len(contexts)
-    known: dict[int, tuple[int, int]] = {}  # contexts are told apart by identity: to compare them runs foreign code
+    try:
+        if contexts == [contexts[0]] * len(contexts):  # compares identities; others only where these differ
+            return [_ids(contexts[0])] * len(contexts)
+    except Exception:
+        pass  # something foreign in a context cannot be compared
+    known: dict[int, tuple[int, int]] = {}
     found = []
     for context in contexts:
         ids = known.get(id(context))
@@ -261,11 +271,18 @@ def _extras_size(extras: tuple[tuple[str, Any], ...]) -> int:
 def _chunk(flat: Sequence[Any]) -> Chunk:
     """Count entries. All texts at once, which costs half of one by one; one emoji makes four bytes of all of them."""
     texts = flat[_TEXT::FIELDS]
+    number = len(texts)
     text = "".join(texts)
     content = len(text)
     memory = content if text.isascii() else getsizeof(text)
-    for extras in filter(None, flat[_EXTRAS::FIELDS]):
-        more = _extras_size(extras)
-        content += more
-        memory += more + 150 * len(extras)
-    return Chunk(tuple(flat), len(texts), content + PER_RECORD * len(texts), memory + OVERHEAD * len(texts))
+    extras = flat[_EXTRAS::FIELDS]
+    if extras.count(()) < number:
+        for some in filter(None, extras):
+            if type(some[0]) is int:
+                content += _NUMBER * len(some)
+                memory += (_NUMBER + 32) * len(some)
+            else:
+                more = _extras_size(some)
+                content += more
+                memory += more + 150 * len(some)
+    return Chunk(tuple(flat), number, content + PER_RECORD * number, memory + OVERHEAD * number)
