@@ -54,9 +54,13 @@ def {name}(self, {head}msg, *args, **kwargs):
             ring is not None and memory.page is not None and type(msg) is str and not args and not kwargs
             and len(msg) <= {longest} and not self.disabled and _listening.get(self.name)
         ):
+            seen = ring.seen
+            context = _context()
+            if context is not seen[0]:
+                seen = ring.look(context)
             pending = ring.pending
-            pending += (_now(), {level}, self.name, msg, _context(), None, ())
-            if len(pending) >= ring.room:
+            pending.append((_now(), {level}, self.name, msg, seen[1], None, ()))
+            if len(pending) >= ring.chunk:
                 _roll(ring)
             return
         if not _below(self, {level}, msg, args, kwargs, call):
@@ -112,6 +116,9 @@ _AT_FIRST_SIGHT: Final = """try:
                 kind = _templates.get(msg)
                 if kind is None:
                     fate = None
+                elif kind.single and type(args[0]) is int and 0 <= args[0] < kind.below and len(args) == 1:
+                    fate = kind.fate
+                    text = None
                 else:
                     fate, text = kind.judge(args)
             page = memory.page
@@ -120,12 +127,17 @@ _AT_FIRST_SIGHT: Final = """try:
                 if not fate.rated or _clock() < tally.until:
                     ring = memory.ring
                     if ring is not None:
+                        seen = ring.seen
+                        context = _context()
+                        if context is not seen[0]:
+                            seen = ring.look(context)
                         pending = ring.pending
                         if text is None:
-                            pending += (_now(), {level}, self.name, msg, _context(), fate.reason, args)
+                            ring.extras = True
+                            pending.append((_now(), {level}, self.name, msg, seen[1], fate.reason, args))
                         else:
-                            pending += (_now(), {level}, self.name, text, _context(), fate.reason, _no_args)
-                        if len(pending) >= ring.room:
+                            pending.append((_now(), {level}, self.name, text, seen[1], fate.reason, _no_args))
+                        if len(pending) >= ring.chunk:
                             _roll(ring)
                     elif kind is not None and kind.single:
                         _shorten(memory, texts, msg, kind, tally)

@@ -21,7 +21,7 @@ from otel_logging.bridge import memory as memories
 from otel_logging.bridge.background import Background
 from otel_logging.bridge.budget import Minute
 from otel_logging.bridge.replay import About
-from otel_logging.bridge.ring import FIELDS, NO_IDS, PER_RECORD, Ring, Total
+from otel_logging.bridge.ring import NO_CONTEXT, NO_IDS, PER_RECORD, Ring, Total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,9 +126,15 @@ class Recorder:
             extras: tuple[Any, ...] = ()
             if kwargs or len(text) > LONG:
                 text, extras = unusual(text, kwargs)
+                if extras:
+                    ring.extras = True
+            seen = ring.seen
+            current = context()
+            if current is not seen[0]:
+                seen = ring.look(current)
             pending = ring.pending
-            pending += (now(), level, name, text, context(), reason, extras)
-            if len(pending) >= ring.room or len(text) > LONG:
+            pending.append((now(), level, name, text, seen[1], reason, extras))
+            if len(pending) >= ring.chunk or len(text) > LONG:
                 roll(ring)
 
         return remember
@@ -141,8 +147,7 @@ class Recorder:
                 with self._rings_lock:
                     self._rings.add(ring)
                     # What is not rolled yet is not counted: with many calls at once it must stay little.
-                    most = self._config.bytes_per_process // (3000 * len(self._rings))
-                    ring.room = min(ring.room, FIELDS * max(1, most))
+                    ring.chunk = max(1, min(ring.chunk, self._config.bytes_per_process // (3000 * len(self._rings))))
                 memory.ring = ring
             return ring
 
@@ -350,6 +355,7 @@ class Recorder:
             self._absorbed(memory, argument)
         elif event == "ended":
             if ring is not None:
+                ring.seen = NO_CONTEXT
                 self._background.submit(lambda: self._ended(memory))
         elif event == "forgotten" and ring is not None:
             ring.forget()
@@ -372,7 +378,6 @@ class Recorder:
             return
         if ring.asked is not None:
             self._give_back_asked(memory)
-        ring.roll()  # lets go of the application's spans
         if self._attic is None or memory.call_sid is None:
             return
         remembered = ring.copy()

@@ -1,10 +1,8 @@
 """The memory of one call: what was dropped or below its level, oldest first, within a budget of records and bytes.
 
 Entries hold scalars and tuples of them only: the garbage collector ignores such, and nothing in them changes after the
-fact. Adding one is the hot path: its fields go flat behind those of the last one, which takes no lock, as extending a
-list is atomic, and makes no object that the collector would have to look at. Every few entries are rolled into a chunk
-under the ring's lock, and only then counted. Until then an entry holds OTel's context in place of its ids, as asking a
-span for them takes longer than all the rest. When anything is remembered or given back is decided in `recorder`.
+fact. Appending is the hot path and takes no lock, as `list.append` is atomic; every few entries are rolled into a chunk
+under the ring's lock, and only then counted. When anything is remembered or given back is decided in `recorder`.
 """
 
 from __future__ import annotations
@@ -12,32 +10,29 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
+from operator import itemgetter
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.trace import get_current_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from otel_logging.bridge.memory import CallMemory
 
-Entry = tuple[int, int, str, str, "tuple[int, int]", "str | None", "tuple[tuple[str, Any], ...]"]
+Entry = tuple[int, int, str, str, "tuple[int, int]", "str | None", "tuple[Any, ...]"]
 """Time in ns, level, logger's name, text, trace and span id, why it was dropped (None: below its level), extras.
 
-While it is kept, the whole numbers of a `%` template may stand in place of the extras: they are filled in when it is
-read.
+Extras are pairs of name and value. While an entry is kept, the whole numbers of a `%` template may stand in their place:
+they are filled in when it is read.
 """
 
-CHUNK: Final = 64  # entries that are rolled together
-FIELDS: Final = 7  # of an entry
+CHUNK: Final = 128  # entries that are rolled together
 PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
-OVERHEAD: Final = 180  # bytes of memory that an entry takes beside its text: its fields, numbers, string header
+OVERHEAD: Final = 260  # bytes of memory that an entry takes beside its text: the tuple, its numbers, string headers
 NO_IDS: Final = (0, 0)
-_NUMBER: Final = 8  # bytes of content that a number of a template counts for
-_TEXT: Final = 3
-_IDS: Final = 4
-_EXTRAS: Final = 6
+NO_CONTEXT: Final = (None, NO_IDS)
 
 
 class Total:
@@ -65,31 +60,27 @@ class Total:
 
 
 class Chunk(NamedTuple):
-    """Entries in the order of their making, flat, with what they count for and the memory they take, in bytes."""
+    """Entries in the order of their making, with what they count for and the memory they take, in bytes."""
 
-    flat: tuple[Any, ...]
-    records: int
+    entries: tuple[Entry, ...]
     content: int
     memory: int
 
 
 class Ring:
-    """What one call remembers. All methods may be called from any thread, and from a signal handler within another.
-
-    Attributes:
-        pending: fields of entries that are not rolled yet, each entry added by one `+=`.
-        room: fields in `pending` from which on it is to be rolled.
-    """
+    """What one call remembers. All methods may be called from any thread, and from a signal handler within another."""
 
     __slots__ = (
         "__weakref__", "_chunks", "_lock", "_merged", "_most_bytes", "_most_records", "_rolling", "_total", "asked",
-        "content", "evicted", "memory", "pending", "records", "replays", "room", "summed_up"
+        "chunk", "content", "evicted", "extras", "memory", "pending", "records", "replays", "seen", "summed_up"
     )  # fmt: skip
 
     def __init__(self, memory: CallMemory, total: Total, most_records: int, most_bytes: int) -> None:
         self.memory = weakref.ref(memory)
-        self.pending: list[Any] = []
-        self.room = FIELDS * max(1, min(CHUNK, most_bytes // 4096, most_records // 8))
+        self.pending: list[Entry] = []
+        self.chunk = max(1, min(CHUNK, most_bytes // 4096, most_records // 8))
+        self.seen: tuple[Any, tuple[int, int]] = NO_CONTEXT  # the OTel context of the last entry, and its ids
+        self.extras = False  # whether any entry has some, or numbers
         self.content = 0  # bytes of what is rolled
         self.records = 0  # entries that are rolled
         self.evicted = 0
@@ -105,7 +96,7 @@ class Ring:
         self._rolling = False
 
     def __len__(self) -> int:
-        return self.records + len(self.pending) // FIELDS
+        return self.records + len(self.pending)
 
     def roll(self) -> bool:
         """Count what was appended, and give up what is too much; whether the process remembers too much now."""
@@ -127,14 +118,14 @@ class Ring:
         while chunks and (self.content > self._most_bytes or self.records > self._most_records):
             oldest = chunks.popleft()
             self.content -= oldest.content
-            self.records -= oldest.records
+            self.records -= len(oldest.entries)
             freed += oldest.memory
             if not chunks and (last := self._fitting(oldest)) is not None:
                 self._append(last)
-                gone += oldest.records - last.records
+                gone += len(oldest.entries) - len(last.entries)
                 freed -= last.memory
                 break
-            gone += oldest.records
+            gone += len(oldest.entries)
         if gone:
             self.evicted += gone
             self._total.count_evicted(gone)
@@ -146,10 +137,9 @@ class Ring:
         number = len(pending)
         if number:
             # Another thread may append between these two lines: behind what is taken.
-            flat = pending[:number]
+            entries = tuple(pending[:number])
             del pending[:number]
-            flat[_IDS::FIELDS] = _all_ids(flat[_IDS::FIELDS])
-            made = _chunk(flat)
+            made = _chunk(entries, extras=ring.extras)
             self._append(made)
             return made.memory
         return 0
@@ -157,23 +147,23 @@ class Ring:
     def _append(self, chunk: Chunk) -> None:
         self._chunks.append(chunk)
         self.content += chunk.content
-        self.records += chunk.records
+        self.records += len(chunk.entries)
 
     def _fitting(self, chunk: Chunk) -> Chunk | None:
         """The newest entries of a chunk that is too large by itself; None if not even the last one fits."""
-        number = 0
+        kept: list[Entry] = []
         room = self._most_bytes
-        for entry in reversed(list(entries_of(chunk.flat))):
-            room -= len(entry[_TEXT]) + PER_RECORD + _extras_size(entry[_EXTRAS])
-            if room < 0 or number >= self._most_records:
+        for entry in reversed(chunk.entries):
+            room -= _content(entry)
+            if room < 0 or len(kept) >= self._most_records:
                 break
-            number += 1
-        return _chunk(chunk.flat[-number * FIELDS :]) if number else None
+            kept.append(entry)
+        return _chunk(tuple(reversed(kept))) if kept else None
 
     def oldest(self) -> int | None:
         """The time of the oldest counted entry."""
         with self._lock:
-            return self._chunks[0].flat[0] if self._chunks else None
+            return self._chunks[0].entries[0][0] if self._chunks else None
 
     def give_up_oldest(self) -> None:
         """Forget the oldest chunk: the process needs the room."""
@@ -181,9 +171,9 @@ class Ring:
             if self._chunks:
                 chunk = self._chunks.popleft()
                 self.content -= chunk.content
-                self.records -= chunk.records
-                self.evicted += chunk.records
-                self._total.count_evicted(chunk.records)
+                self.records -= len(chunk.entries)
+                self.evicted += len(chunk.entries)
+                self._total.count_evicted(len(chunk.entries))
                 self._total.add(-chunk.memory)
 
     def weight(self) -> int:
@@ -195,9 +185,19 @@ class Ring:
         """All entries in the order of their times."""
         with self._lock:
             self.roll()
-            entries = [entry for chunk in self._chunks for entry in entries_of(chunk.flat)]
-        entries.sort(key=lambda entry: entry[0])  # threads and merged handles; as good as sorted otherwise
+            entries = [_filled(entry) for chunk in self._chunks for entry in chunk.entries]
+        entries.sort(key=_time)  # threads and merged handles; as good as sorted otherwise
         return entries
+
+    def look(self, context: Any) -> tuple[Any, tuple[int, int]]:
+        """The ids of an OTel context that the ring has not just seen. It is let go of when the call ends."""
+        try:
+            span = get_current_span(context).get_span_context()
+            ids = (span.trace_id, span.span_id) if span.is_valid else NO_IDS
+        except Exception:
+            ids = NO_IDS  # a span that is not OTel's own
+        self.seen = (context, ids)
+        return self.seen
 
     def take(self) -> list[Entry]:
         """All entries in the order of their times; the ring is empty afterwards."""
@@ -213,76 +213,54 @@ class Ring:
         entries = other.take()
         with self._lock:
             if entries:
-                made = _chunk([field for entry in entries for field in entry])
+                made = _chunk(tuple(entries))
                 self._append(made)
                 self._total.add(made.memory)
             self._merged.append(other)
             # The oldest goes first when there is no room.
-            self._chunks = deque(sorted(self._chunks, key=lambda chunk: chunk.flat[0]))
+            self._chunks = deque(sorted(self._chunks, key=lambda chunk: chunk.entries[0][0]))
             self.replays = max(self.replays, other.replays)
             self.asked, other.asked = self.asked or other.asked, None
         self.roll()
 
     def forget(self) -> None:
-        """Drop everything."""
+        """Drop everything, also references to the application's spans."""
         self.take()
+        self.seen = NO_CONTEXT
         self._merged.clear()
 
 
-def entries_of(flat: Sequence[Any]) -> Iterator[Entry]:
-    """The entries whose fields stand in `flat`."""
-    for time, level, name, text, ids, reason, extras in zip(*([iter(flat)] * FIELDS), strict=True):
-        if extras and type(extras[0]) is int:
-            yield time, level, name, text % extras, ids, reason, ()
-        else:
-            yield time, level, name, text, ids, reason, extras
+_time: Final = itemgetter(0)
+_text: Final = itemgetter(3)
 
 
-def _all_ids(contexts: list[Any]) -> list[tuple[int, int]]:
-    """For each entry its ids. Nearly always all were made within the same span, or within none."""
-    try:
-        if contexts == [contexts[0]] * len(contexts):  # compares identities; others only where these differ
-            return [_ids(contexts[0])] * len(contexts)
-    except Exception:
-        pass  # something foreign in a context cannot be compared
-    known: dict[int, tuple[int, int]] = {}
-    found = []
-    for context in contexts:
-        ids = known.get(id(context))
-        if ids is None:
-            ids = known[id(context)] = _ids(context)
-        found.append(ids)
-    return found
+def _filled(entry: Entry) -> Entry:
+    """An entry with its numbers in its text."""
+    numbers = entry[6]
+    if numbers and type(numbers[0]) is int:
+        return (*entry[:3], entry[3] % numbers, *entry[4:6], ())
+    return entry
 
 
-def _ids(context: Any) -> tuple[int, int]:
-    """Trace and span id of the span that is active in an OTel context."""
-    try:
-        span = get_current_span(context).get_span_context()
-        return (span.trace_id, span.span_id) if span.is_valid else NO_IDS
-    except Exception:
-        return NO_IDS  # a span that is not OTel's own
-
-
-def _extras_size(extras: tuple[tuple[str, Any], ...]) -> int:
+def _extras_size(extras: tuple[Any, ...]) -> int:
+    if type(extras[0]) is int:
+        return 8 * len(extras)
     return sum(len(key) + (len(value) if isinstance(value, str) else 8) for key, value in extras)
 
 
-def _chunk(flat: Sequence[Any]) -> Chunk:
+def _content(entry: Entry) -> int:
+    return len(entry[3]) + PER_RECORD + (_extras_size(entry[6]) if entry[6] else 0)
+
+
+def _chunk(entries: tuple[Entry, ...], *, extras: bool = True) -> Chunk:
     """Count entries. All texts at once, which costs half of one by one; one emoji makes four bytes of all of them."""
-    texts = flat[_TEXT::FIELDS]
-    number = len(texts)
-    text = "".join(texts)
+    text = "".join(map(_text, entries))
     content = len(text)
     memory = content if text.isascii() else getsizeof(text)
-    extras = flat[_EXTRAS::FIELDS]
-    if extras.count(()) < number:
-        for some in filter(None, extras):
-            if type(some[0]) is int:
-                content += _NUMBER * len(some)
-                memory += (_NUMBER + 32) * len(some)
-            else:
-                more = _extras_size(some)
+    if extras:
+        for entry in entries:
+            if entry[6]:
+                more = _extras_size(entry[6])
                 content += more
-                memory += more + 150 * len(some)
-    return Chunk(tuple(flat), number, content + PER_RECORD * number, memory + OVERHEAD * number)
+                memory += more + (64 if type(entry[6][0]) is int else 150) * len(entry[6])
+    return Chunk(entries, content + PER_RECORD * len(entries), memory + OVERHEAD * len(entries))
