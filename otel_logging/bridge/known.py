@@ -21,7 +21,7 @@ from otel_logging.policy.patterns import BadPattern
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_logging.bridge.fates import Fate
+    from otel_logging.bridge.fates import Fate, Tally
     from otel_logging.policy.engine import PolicySet
     from otel_logging.policy.group import Matched
 
@@ -35,6 +35,16 @@ _INFO: Final = translate.severity_number(logging.INFO).value
 _MAX_TRIES: Final = 32  # at learning for which numbers a template needs no rendering
 _PLAIN: Final = frozenset({int, str, float, bool})  # rendering them runs no code of the application's
 _CONVERSION: Final = re.compile(r"%(?:%|[-+ #0]*\d*(?:\.\d+)?([a-zA-Z]))")
+
+
+class Counted:
+    """A template with one number in one call: how far the number may go, and what counts it."""
+
+    __slots__ = ("below", "tally")
+
+    def __init__(self, below: int, tally: Tally) -> None:
+        self.below = below
+        self.tally = tally
 
 
 class Kind:
@@ -123,19 +133,17 @@ class Known:
 
     Attributes:
         matches: by shape of a text, or by logger, level and text, the policies that match.
-        texts: constant texts that are dropped at first sight.
-        templates: the same for `%` templates.
+        templates: what is known of `%` templates.
         shapes: the same for all texts that differ from one another in their digits only.
     """
 
-    __slots__ = ("blind", "matches", "policies", "shapes", "table", "templates", "texts")
+    __slots__ = ("blind", "matches", "policies", "shapes", "table", "templates")
 
     def __init__(self, policies: PolicySet | None) -> None:
         self.policies = policies
         self.table: bytes | None = None
         self.blind: Blindness | None = None
         self.matches: dict[Any, Matched] = {}
-        self.texts: dict[str, Fate] = {}
         self.templates: dict[str, Template] = {}
         self.shapes: dict[bytes, Kind] = {}
         if policies is not None and policies.text_only:

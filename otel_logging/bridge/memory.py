@@ -28,7 +28,8 @@ class CallMemory:
             gate's short way counts is in here only after `fates.settle`.
         tallies: where the gate's short way counts, None before the first such line (see `fates`).
         page: the same while lines of this call may go the short way, else None.
-        constants: of the short way: constant texts, with what counts them. Only in a call that remembers nothing.
+        constants: of the short way: constant texts, with what counts them, None for none. Only in a call that remembers
+            nothing.
         templates: the same for templates with one number.
         open_until: monotonic seconds; until then everything of this call passes, because of `open_reason`.
     """
@@ -60,8 +61,8 @@ class CallMemory:
         self.counts: dict[str, int] = {}
         self.tallies: Any = None
         self.page: Any = None
-        self.constants: dict[str, Callable[[], object]] = {}
-        self.templates: dict[str, Any] = {}
+        self.constants: dict[str, Any] | None = None
+        self.templates: dict[str, Any] | None = None
         self.open_until = 0.0
         self.open_reason = ""
         self.ended = False
@@ -82,8 +83,7 @@ class CallMemory:
     def shut(self) -> None:
         """Nothing goes the short way any more."""
         self.page = None
-        self.constants = {}
-        self.templates = {}
+        self.constants = self.templates = None
 
     def went_wrong(self, how: str) -> None:
         """Something went wrong with the call that no record tells of: an exception left it, its stream broke off."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import entries, fates, scope, suppressed
 from otel_logging.bridge.fates import Fate, Tally
-from otel_logging.bridge.known import LONGEST
+from otel_logging.bridge.known import LONGEST, Counted
 from otel_logging.bridge.pipeline import thread
 from otel_logging.policy.blind import ALIKE
 
@@ -51,8 +51,8 @@ def {name}(self, {head}msg, *args, **kwargs):
         memory = call.memory
         ring = memory.ring
         if (
-            ring is not None and memory.page is not None and type(msg) is str and not args and not kwargs
-            and len(msg) <= {longest} and not self.disabled and _listening.get(self.name)
+            ring is not None and memory.page is not None and type(msg) is str and args is _no_args and not kwargs
+            and len(msg) <= {longest} and self.name in _listening and not self.disabled
         ):
             seen = ring.seen
             context = _context()
@@ -88,14 +88,13 @@ _AT_FIRST_SIGHT: Final = """try:
             else:
                 memory = call.memory
             if args is _no_args:
-                if texts:
-                    tick = memory.constants.get(msg)
-                    if tick is not None:
-                        tick()
+                known = memory.constants
+                if known is not None:
+                    tally = known.get(msg)
+                    if tally is not None:
+                        tally.n += 1
                         return
-                    fate = kind = texts.get(msg)
-                else:
-                    fate = None
+                fate = kind = texts.get(msg) if texts else None
                 if fate is None:
                     kind = _shapes.get(msg.encode().translate(_alike))
                     if kind is not None:
@@ -106,13 +105,14 @@ _AT_FIRST_SIGHT: Final = """try:
                         kind = None
                 text = msg
             else:
-                known = memory.templates.get(msg)
+                known = memory.templates
                 if known is not None:
-                    kind, tick = known
-                    number, = args
-                    if type(number) is int and 0 <= number < kind.below:
-                        tick()
-                        return
+                    counted = known.get(msg)
+                    if counted is not None:
+                        number, = args
+                        if type(number) is int and 0 <= number < counted.below:
+                            counted.tally.n += 1
+                            return
                 kind = _templates.get(msg)
                 if kind is None:
                     fate = None
@@ -140,8 +140,8 @@ _AT_FIRST_SIGHT: Final = """try:
                         if len(pending) >= ring.chunk:
                             _roll(ring)
                     elif kind is not None and kind.single:
-                        _shorten(memory, texts, msg, kind, tally)
-                    tally.tick()
+                        _shorten(memory, self, texts, msg, kind, tally)
+                    tally.n += 1
                     return
         except Exception:
             pass  # a lone surrogate, a template that does not fit: the long way copes
@@ -178,7 +178,7 @@ _names: Final[dict[str, Any]] = {
     "_clock": None,
     "_context": None,
     "_current": scope.current.get,
-    "_listening": {},
+    "_listening": frozenset(),
     "_met": _met,
     "_no_args": (),
     "_now": time_ns,
@@ -219,11 +219,11 @@ def make(name: str, original: Any, passes: Callable[..., bool], below: Callable[
 
 def bind(known: Known | None, recorder: Recorder | None) -> None:
     """Look messages up in `known` from now on, nowhere if it is None, and remember them with `recorder`."""
-    global _texts
+    global _shut
     with _lock:
         _disarm_all()
         fates.disarm_all()
-        _texts = None if known is None else known.texts
+        _shut = known is None
     if known is not None and known.policies is not None:
         suppressed.outside.page = fates.page_of(suppressed.outside)
         _names["_clock"] = known.policies.clock
@@ -231,7 +231,7 @@ def bind(known: Known | None, recorder: Recorder | None) -> None:
         _shapes={} if known is None else known.shapes,
         _templates={} if known is None else known.templates,
         _context=entries.context_getter(),
-        _listening=recorder.listening if recorder is not None else {},
+        _listening=recorder.listening if recorder is not None else frozenset(),
         _roll=recorder.roll if recorder is not None else _no_ring,
     )
 
@@ -239,7 +239,7 @@ def bind(known: Known | None, recorder: Recorder | None) -> None:
 # -- which loggers may drop messages at first sight --------------------------------------------------------------------
 
 _lock = threading.RLock()  # around what follows; taken when policies or levels change, never for a message
-_texts: dict[str, Fate] | None = None
+_shut = True
 _armed: list[logging.Logger] = []
 _clear_cache: Any = None  # what stood there before us
 
@@ -274,17 +274,29 @@ def _disarm_all() -> None:
         setattr(_armed.pop(), _MARK, None)
 
 
-def _shorten(memory: CallMemory, texts: dict[str, Fate], msg: str, kind: Fate | Template, tally: Tally) -> None:
+def _shorten(
+    memory: CallMemory,
+    logger: logging.Logger,
+    texts: dict[str, Fate],
+    msg: str,
+    kind: Fate | Template,
+    tally: Tally,
+) -> None:
     """A constant text, or a template with one number, of a call that remembers nothing: one look-up will do for it."""
-    if tally.fate.rated or len(memory.constants) + len(memory.templates) >= _MAX_SHORTENED:
+    if tally.fate.rated:
         return
     with _lock:
-        if _texts is not texts or memory.page is None:
-            return  # policies, or what may pass, changed meanwhile
+        if getattr(logger, _MARK, None) is not texts or memory.page is None:
+            return  # policies, levels, or what may pass changed meanwhile
+        constants, templates = memory.constants or {}, memory.templates or {}
+        if len(constants) + len(templates) >= _MAX_SHORTENED:
+            return
         if isinstance(kind, Fate):
-            memory.constants[msg] = tally.tick
+            constants[msg] = tally
+            memory.constants = constants
         elif kind.single:
-            memory.templates[msg] = kind, tally.tick
+            templates[msg] = Counted(kind.below, tally)
+            memory.templates = templates
 
 
 _names["_shorten"] = _shorten
@@ -298,6 +310,6 @@ def arm(logger: logging.Logger) -> None:
     if getattr(code, "co_filename", None) != SOURCE_FILE:
         return  # an application's own idea of what is enabled: it is to be asked each time
     with _lock:
-        if _texts is not None and logger.isEnabledFor(_LEVELS[_SHORT]):
+        if not _shut and logger.isEnabledFor(_LEVELS[_SHORT]):
             _armed.append(logger)
-            setattr(logger, _MARK, _texts)
+            setattr(logger, _MARK, {})

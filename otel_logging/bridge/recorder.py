@@ -77,8 +77,9 @@ class Recorder:
         self._metered = metered
         self._clock = clock
         self._lowest = config.lowest
-        self.listening: dict[str, bool] = {}
-        """By logger: whether it is listened to, as far as that is known."""
+        self.listening: set[str] = set()
+        """Names of loggers that are listened to, as far as that is known."""
+        self._deaf: set[str] = set()  # and of those that are not
         self._callbacks: list[Callable[[str, str], None]] = []
         self._background = Background()
         self._begin()
@@ -94,17 +95,16 @@ class Recorder:
         self._rings: weakref.WeakSet[Ring] = weakref.WeakSet()
         self._rings_lock = threading.RLock()
         self._room_lock = threading.RLock()
-        self.listening.clear()
 
     def listens(self, logger: logging.Logger) -> bool:
         """Whether messages of this logger that are below its level are remembered: not those of quiet libraries."""
-        found = self.listening.get(logger.name)
-        if found is None:
-            found = not self._quiet(logger.name)
-            if len(self.listening) >= _MAX_KNOWN:
-                self.listening.clear()
-            self.listening[logger.name] = found
-        return found and not logger.disabled
+        name = logger.name
+        if name not in self.listening and name not in self._deaf:
+            found = self._deaf if self._quiet(name) else self.listening
+            if len(found) >= _MAX_KNOWN:
+                found.clear()
+            found.add(name)
+        return name in self.listening and not logger.disabled
 
     def remember(
         self, memory: CallMemory, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Entry = tuple[int, int, str, str, "tuple[int, int]", "str | None", "tuple[Any, ...]"]
 """Time in ns, level, logger's name, text, trace and span id, why it was dropped (None: below its level), extras.
 
-Extras are pairs of name and value. While an entry is kept, the whole numbers of a `%` template may stand in their place:
-they are filled in when it is read.
+Extras are pairs of name and value. While an entry is kept, the whole numbers of a `%` template may stand in their
+place: they are filled in when it is read.
 """
 
 CHUNK: Final = 128  # entries that are rolled together
@@ -232,6 +232,7 @@ class Ring:
 
 _time: Final = itemgetter(0)
 _text: Final = itemgetter(3)
+_extras: Final = itemgetter(6)
 
 
 def _filled(entry: Entry) -> Entry:
@@ -258,9 +259,14 @@ def _chunk(entries: tuple[Entry, ...], *, extras: bool = True) -> Chunk:
     content = len(text)
     memory = content if text.isascii() else getsizeof(text)
     if extras:
-        for entry in entries:
-            if entry[6]:
-                more = _extras_size(entry[6])
+        numbers = 0
+        for some in filter(None, map(_extras, entries)):
+            if type(some[0]) is int:
+                numbers += len(some)
+            else:
+                more = _extras_size(some)
                 content += more
-                memory += more + (64 if type(entry[6][0]) is int else 150) * len(entry[6])
+                memory += more + 150 * len(some)
+        content += 8 * numbers
+        memory += 72 * numbers
     return Chunk(entries, content + PER_RECORD * len(entries), memory + OVERHEAD * len(entries))
