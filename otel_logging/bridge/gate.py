@@ -11,6 +11,7 @@ the long way of a message, which they take when they do not know it at first sig
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -287,8 +288,8 @@ def _shorten(
     """A message was dropped, and the next one of its kind on this logger need not come this way."""
     if pipeline.overrides is not None and pipeline.overrides.active:
         return
-    known.learn(msg, args, text, matched)
-    methods.arm(logger)
+    fate = known.learn(msg, args, text, matched, sys._getframe(4))  # noqa: SLF001 (documented; who called the method)
+    methods.arm(logger, (msg, fate) if fate is not None else None)
     fate = known.fate(matched)
     if fate is not None:
         call = scope.current.get()

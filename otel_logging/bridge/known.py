@@ -20,6 +20,7 @@ from otel_logging.policy.patterns import BadPattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from otel_logging.bridge.fates import Fate, Tally
     from otel_logging.policy.engine import PolicySet
@@ -32,6 +33,7 @@ _MAX_CONSTANTS: Final = 4_096  # constant texts and templates
 _MAX_DIGITS: Final = 9  # numbers with more digits are rendered and looked at
 _MAX_COMBINED: Final = 128  # combinations of lengths of a template's numbers that are tried at once
 _INFO: Final = translate.severity_number(logging.INFO).value
+_CALLERS: Final = 4  # frames in which a constant text is looked for
 _MAX_TRIES: Final = 32  # at learning for which numbers a template needs no rendering
 _PLAIN: Final = frozenset({int, str, float, bool})  # rendering them runs no code of the application's
 _CONVERSION: Final = re.compile(r"%(?:%|[-+ #0]*\d*(?:\.\d+)?([a-zA-Z]))")
@@ -45,28 +47,6 @@ class Counted:
     def __init__(self, below: int, tally: Tally) -> None:
         self.below = below
         self.tally = tally
-
-
-class Kind:
-    """What is known of texts that differ from one another in their digits only.
-
-    Attributes:
-        fate: what becomes of them; None where their digits matter, or where it is not the same each time.
-        last: the last one of them.
-    """
-
-    __slots__ = ("_twice", "fate", "last")
-
-    def __init__(self, fate: Fate | None) -> None:
-        self.fate = fate
-        self.last: str | None = None
-        self._twice: str | None = None
-
-    def again(self, text: str, constants: dict[str, Fate]) -> None:
-        """The very object was logged before. After the third time it is taken for a constant of the application's."""
-        if self._twice is text and self.fate is not None:
-            _put(constants, text, self.fate, _MAX_CONSTANTS)
-        self._twice = text
 
 
 class Template:
@@ -111,13 +91,11 @@ class Template:
             if type(arg) not in _PLAIN:
                 return None, None
         text = self._template % args
-        kind = self._known.shapes.get(text.encode().translate(ALIKE))
-        if kind is None or kind.fate is None:
-            return None, None
-        if self._tries:
+        fate = self._known.shapes.get(text.encode().translate(ALIKE))
+        if fate is not None and self._tries:
             self._tries -= 1
-            self._known.learn_template(self._template, args, kind.fate)
-        return kind.fate, text
+            self._known.learn_template(self._template, args, fate)
+        return fate, text
 
 
 def _fits(limits: tuple[int, ...]) -> Callable[..., bool]:
@@ -134,7 +112,8 @@ class Known:
     Attributes:
         matches: by shape of a text, or by logger, level and text, the policies that match.
         templates: what is known of `%` templates.
-        shapes: the same for all texts that differ from one another in their digits only.
+        shapes: the fate of all texts that differ from one another in their digits only; None where these matter, or
+            where it is not the same each time.
     """
 
     __slots__ = ("blind", "matches", "policies", "shapes", "table", "templates")
@@ -145,7 +124,7 @@ class Known:
         self.blind: Blindness | None = None
         self.matches: dict[Any, Matched] = {}
         self.templates: dict[str, Template] = {}
-        self.shapes: dict[bytes, Kind] = {}
+        self.shapes: dict[bytes, Fate | None] = {}
         if policies is not None and policies.text_only:
             # What keeps all, such as redactions, has no part in a verdict.
             deciding = [policy for policy in policies.policies if policy.keep.kind != "all"]
@@ -176,23 +155,25 @@ class Known:
 
     # -- at first sight ------------------------------------------------------------------------------------------------
 
-    def learn(self, msg: str, args: tuple[Any, ...], text: str, matched: Matched) -> None:
-        """A message below WARNING was dropped by what matched it: the next one of its kind may go the short way."""
-        if self.blind is None or len(text) > LONGEST:
-            return
+    def learn(self, msg: str, args: tuple[Any, ...], text: str, matched: Matched, caller: FrameType) -> Fate | None:
+        """A message below WARNING was dropped by what matched it: the next one of its kind may go the short way.
+
+        Returns the fate of this very text, where it is a constant of the application's.
+        """
         fate = self.fate(matched)
-        if fate is None:
-            return
+        if self.blind is None or len(text) > LONGEST or fate is None:
+            return None
         try:
             key = text.encode().translate(ALIKE)
         except UnicodeEncodeError:
-            return
-        kind = self.shapes.get(key)
-        if kind is None:
-            kind = Kind(fate if self.blind.same_for_all_digits(text) else None)
-            _put(self.shapes, key, kind, _MAX_SHAPES)
-        if args and kind.fate is not None:
-            self.learn_template(msg, args, fate)
+            return None
+        if key not in self.shapes:
+            _put(self.shapes, key, fate if self.blind.same_for_all_digits(text) else None, _MAX_SHAPES)
+        if args:
+            if self.shapes.get(key) is not None:
+                self.learn_template(msg, args, fate)
+            return None
+        return fate if _is_constant(msg, caller) else None
 
     def learn_template(self, template: str, args: tuple[Any, ...], fate: Fate) -> None:
         """A message of this template had this fate: see whether it has it for all numbers like these."""
@@ -217,15 +198,13 @@ class Known:
             if len(text) > LONGEST:
                 return False
             key = text.encode().translate(ALIKE)
-            kind = self.shapes.get(key)
-            if kind is None:
+            if key not in self.shapes:
                 if self.policies is None or self.blind is None:
                     return False
-                kind = Kind(None)
-                if self.blind.same_for_all_digits(text):
-                    kind.fate = self.fate(self.policies.match_text(text, _INFO))
-                _put(self.shapes, key, kind, _MAX_SHAPES)
-            if kind.fate is not fate:
+                settled = self.blind.same_for_all_digits(text)
+                found = self.fate(self.policies.match_text(text, _INFO)) if settled else None
+                _put(self.shapes, key, found, _MAX_SHAPES)
+            if self.shapes.get(key) is not fate:
                 return False
         return True
 
@@ -245,6 +224,20 @@ class Known:
         """`n` messages met this fate: hits and misses of the policies."""
         if self.policies is not None:
             self.policies.credit(fate.hit, fate.missed, n)
+
+
+def _is_constant(text: str, caller: FrameType) -> bool:
+    """Whether a text stands in the code: of the caller, of those who called it (a wrapper), or of their modules."""
+    frame: FrameType | None = caller
+    for _ in range(_CALLERS):
+        if frame is None:
+            return False
+        if any(one is text for one in frame.f_code.co_consts) or any(
+            one is text for one in list(frame.f_globals.values())
+        ):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _only_numbers(template: str, args: tuple[Any, ...]) -> bool:

@@ -36,6 +36,7 @@ SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 NAMES: Final = (*_LEVELS, "log")
 _SHORT: Final = "info"  # the method that frames are logged with; DEBUG is below its level, or wanted
+_SILENT: Final = "_otel_logging_silent"  # attribute of a logger: whether DEBUG is below its level
 _MARK: Final = "_otel_logging_texts"  # attribute of a logger: the constant texts that it may drop at first sight
 
 _METHOD: Final = """
@@ -47,21 +48,6 @@ def {name}(self, {head}msg, *args, **kwargs):
     else:
         call = _current()
         if call is None:
-            return
-        memory = call.memory
-        ring = memory.ring
-        if (
-            ring is not None and memory.page is not None and type(msg) is str and args is _no_args and not kwargs
-            and len(msg) <= {longest} and self.name in _listening and not self.disabled
-        ):
-            seen = ring.seen
-            context = _context()
-            if context is not seen[0]:
-                seen = ring.look(context)
-            pending = ring.pending
-            pending.append((_now(), {level}, self.name, msg, seen[1], None, ()))
-            if len(pending) >= ring.chunk:
-                _roll(ring)
             return
         if not _below(self, {level}, msg, args, kwargs, call):
             return
@@ -79,7 +65,8 @@ def {name}(self, {head}msg, *args, **kwargs):
 _AT_FIRST_SIGHT: Final = """try:
         texts = self.{mark}
     except AttributeError:
-        texts = _met(self)
+        _meet(self)
+        texts = None
     if texts is not None and type(msg) is str and not kwargs and not self.disabled:
         try:
             call = _current()
@@ -96,13 +83,7 @@ _AT_FIRST_SIGHT: Final = """try:
                         return
                 fate = kind = texts.get(msg) if texts else None
                 if fate is None:
-                    kind = _shapes.get(msg.encode().translate(_alike))
-                    if kind is not None:
-                        fate = kind.fate
-                        if kind.last is msg:
-                            kind.again(msg, texts)
-                        kind.last = msg
-                        kind = None
+                    fate = _shapes.get(msg.encode().translate(_alike))
                 text = msg
             else:
                 known = memory.templates
@@ -127,16 +108,14 @@ _AT_FIRST_SIGHT: Final = """try:
                 if not fate.rated or _clock() < tally.until:
                     ring = memory.ring
                     if ring is not None:
-                        seen = ring.seen
                         context = _context()
-                        if context is not seen[0]:
-                            seen = ring.look(context)
+                        ids = ring.ids if context is ring.context else ring.look(context)
                         pending = ring.pending
                         if text is None:
                             ring.extras = True
-                            pending.append((_now(), {level}, self.name, msg, seen[1], fate.reason, args))
+                            pending.append((_now(), {level}, self.name, msg, ids, fate.reason, args))
                         else:
-                            pending.append((_now(), {level}, self.name, text, seen[1], fate.reason, _no_args))
+                            pending.append((_now(), {level}, self.name, text, ids, fate.reason, _no_args))
                         if len(pending) >= ring.chunk:
                             _roll(ring)
                     elif kind is not None and kind.single:
@@ -148,6 +127,31 @@ _AT_FIRST_SIGHT: Final = """try:
 """
 
 _MAX_SHORTENED: Final = 256  # constants and templates of one call
+_MAX_CONSTANTS: Final = 1024  # of one logger
+
+_BELOW_AT_FIRST_SIGHT: Final = """try:
+        silent = self.{silent}
+    except AttributeError:
+        _meet(self)
+        silent = False
+    if silent:
+        call = _current()
+        if call is None:
+            return
+        memory = call.memory
+        ring = memory.ring
+        if (
+            ring is not None and memory.page is not None and type(msg) is str and args is _no_args and not kwargs
+            and len(msg) <= {longest} and not self.disabled
+        ):
+            context = _context()
+            ids = ring.ids if context is ring.context else ring.look(context)
+            pending = ring.pending
+            pending.append((_now(), {level}, self.name, msg, ids, None, _no_args))
+            if len(pending) >= ring.chunk:
+                _roll(ring)
+            return
+"""
 
 _CHECK_LEVEL: Final = """if not isinstance(level, int):
         return _bad_level(level)"""
@@ -157,14 +161,6 @@ def _bad_level(_level: object) -> None:
     """As the standard library: complain only where `logging.raiseExceptions` asks for it."""
     if logging.raiseExceptions:
         raise TypeError("level must be an integer")
-
-
-def _met(logger: logging.Logger) -> None:
-    """A logger that has not met us. No default on the class: the interpreter's quick way to an attribute forbids it."""
-    try:
-        setattr(logger, _MARK, None)
-    except Exception:
-        pass  # an application's class that has its own idea of attributes
 
 
 def _no_ring(_ring: object) -> None:
@@ -178,8 +174,7 @@ _names: Final[dict[str, Any]] = {
     "_clock": None,
     "_context": None,
     "_current": scope.current.get,
-    "_listening": frozenset(),
-    "_met": _met,
+    "_meet": None,
     "_no_args": (),
     "_now": time_ns,
     "_outside": suppressed.outside,
@@ -205,10 +200,12 @@ def make(name: str, original: Any, passes: Callable[..., bool], below: Callable[
     first = ""
     if name == _SHORT:
         first = _AT_FIRST_SIGHT.format(mark=_MARK, level=level)
+    elif name == "debug":
+        first = _BELOW_AT_FIRST_SIGHT.format(silent=_SILENT, level=level, longest=LONGEST)
     elif name == "log":
         first = _CHECK_LEVEL
     head = "level, " if name == "log" else ""
-    source = _METHOD.format(name=name, level=level, head=head, first=first, longest=LONGEST)
+    source = _METHOD.format(name=name, level=level, head=head, first=first)
     made: dict[str, Any] = {}
     exec(compile(source, SOURCE_FILE, "exec"), _names, made)  # noqa: S102 (our own template; see the module's docstring)
     method = made[name]
@@ -219,9 +216,10 @@ def make(name: str, original: Any, passes: Callable[..., bool], below: Callable[
 
 def bind(known: Known | None, recorder: Recorder | None) -> None:
     """Look messages up in `known` from now on, nowhere if it is None, and remember them with `recorder`."""
-    global _shut
+    global _shut, _recorder
     with _lock:
         _disarm_all()
+        _recorder = recorder
         fates.disarm_all()
         _shut = known is None
     if known is not None and known.policies is not None:
@@ -231,7 +229,6 @@ def bind(known: Known | None, recorder: Recorder | None) -> None:
         _shapes={} if known is None else known.shapes,
         _templates={} if known is None else known.templates,
         _context=entries.context_getter(),
-        _listening=recorder.listening if recorder is not None else frozenset(),
         _roll=recorder.roll if recorder is not None else _no_ring,
     )
 
@@ -240,7 +237,8 @@ def bind(known: Known | None, recorder: Recorder | None) -> None:
 
 _lock = threading.RLock()  # around what follows; taken when policies or levels change, never for a message
 _shut = True
-_armed: list[logging.Logger] = []
+_recorder: Recorder | None = None
+_armed: list[logging.Logger] = []  # that have an attribute of ours
 _clear_cache: Any = None  # what stood there before us
 
 
@@ -271,7 +269,25 @@ def _levels_changed(self: logging.Manager) -> None:
 
 def _disarm_all() -> None:
     while _armed:
-        setattr(_armed.pop(), _MARK, None)
+        logger = _armed.pop()
+        for name in (_MARK, _SILENT):
+            if hasattr(logger, name):
+                delattr(logger, name)
+
+
+def _meet(logger: logging.Logger) -> None:
+    """A logger that has not met us, or not since levels changed.
+
+    There is no default on the class, as the interpreter's quick way to an attribute of an instance forbids it.
+    """
+    try:
+        with _lock:
+            silent = not _shut and _plain(logger) and not logger.isEnabledFor(logging.DEBUG)
+            setattr(logger, _MARK, None)
+            setattr(logger, _SILENT, silent and (_recorder is None or _recorder.listens(logger)))
+            _armed.append(logger)
+    except Exception:
+        pass  # an application's class that has its own idea of attributes
 
 
 def _shorten(
@@ -299,17 +315,28 @@ def _shorten(
             memory.templates = templates
 
 
-_names["_shorten"] = _shorten
+_names["_shorten"], _names["_meet"] = _shorten, _meet
 
 
-def arm(logger: logging.Logger) -> None:
-    """Let messages of `logger` be dropped at first sight, if it is enabled for them."""
-    if getattr(logger, _MARK, None) is not None or _clear_cache is None:
+def arm(logger: logging.Logger, constant: tuple[str, Fate] | None) -> None:
+    """Let messages of `logger` be dropped at first sight, if it is enabled for them; `constant` with its fate."""
+    _arm(logger)
+    if constant is not None:
+        with _lock:
+            texts = getattr(logger, _MARK, None)
+            if texts is not None and len(texts) < _MAX_CONSTANTS:
+                texts[constant[0]] = constant[1]
+
+
+def _arm(logger: logging.Logger) -> None:
+    if getattr(logger, _MARK, True) is not None or not _plain(logger):
         return
-    code = getattr(type(logger).isEnabledFor, "__code__", None)
-    if getattr(code, "co_filename", None) != SOURCE_FILE:
-        return  # an application's own idea of what is enabled: it is to be asked each time
     with _lock:
         if not _shut and logger.isEnabledFor(_LEVELS[_SHORT]):
-            _armed.append(logger)
             setattr(logger, _MARK, {})
+
+
+def _plain(logger: logging.Logger) -> bool:
+    """Whether the standard library alone decides what is enabled, and tells us when that changes."""
+    code = getattr(type(logger).isEnabledFor, "__code__", None)
+    return _clear_cache is not None and getattr(code, "co_filename", None) == SOURCE_FILE

@@ -46,9 +46,6 @@ _EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx
 class Recorder(Protocol):
     """The flight recorder, as gate and pipeline use it (see `bridge.recorder`)."""
 
-    listening: set[str]
-    """Names of loggers that are listened to, as far as that is known."""
-
     def roll(self, ring: Any) -> None:
         """A ring's pending entries are to be counted: there are as many as it has room for."""
 

@@ -21,7 +21,7 @@ from otel_logging.bridge import memory as memories
 from otel_logging.bridge.background import Background
 from otel_logging.bridge.budget import Minute
 from otel_logging.bridge.replay import About
-from otel_logging.bridge.ring import NO_CONTEXT, NO_IDS, PER_RECORD, Ring, Total
+from otel_logging.bridge.ring import NO_IDS, PER_RECORD, Ring, Total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,9 +77,7 @@ class Recorder:
         self._metered = metered
         self._clock = clock
         self._lowest = config.lowest
-        self.listening: set[str] = set()
-        """Names of loggers that are listened to, as far as that is known."""
-        self._deaf: set[str] = set()  # and of those that are not
+        self._listening: dict[str, bool] = {}
         self._callbacks: list[Callable[[str, str], None]] = []
         self._background = Background()
         self._begin()
@@ -98,13 +96,13 @@ class Recorder:
 
     def listens(self, logger: logging.Logger) -> bool:
         """Whether messages of this logger that are below its level are remembered: not those of quiet libraries."""
-        name = logger.name
-        if name not in self.listening and name not in self._deaf:
-            found = self._deaf if self._quiet(name) else self.listening
-            if len(found) >= _MAX_KNOWN:
-                found.clear()
-            found.add(name)
-        return name in self.listening and not logger.disabled
+        found = self._listening.get(logger.name)
+        if found is None:
+            found = not self._quiet(logger.name)
+            if len(self._listening) >= _MAX_KNOWN:
+                self._listening.clear()
+            self._listening[logger.name] = found
+        return found and not logger.disabled
 
     def remember(
         self, memory: CallMemory, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
@@ -128,12 +126,10 @@ class Recorder:
                 text, extras = unusual(text, kwargs)
                 if extras:
                     ring.extras = True
-            seen = ring.seen
             current = context()
-            if current is not seen[0]:
-                seen = ring.look(current)
+            ids = ring.ids if current is ring.context else ring.look(current)
             pending = ring.pending
-            pending.append((now(), level, name, text, seen[1], reason, extras))
+            pending.append((now(), level, name, text, ids, reason, extras))
             if len(pending) >= ring.chunk or len(text) > LONG:
                 roll(ring)
 
@@ -355,7 +351,7 @@ class Recorder:
             self._absorbed(memory, argument)
         elif event == "ended":
             if ring is not None:
-                ring.seen = NO_CONTEXT
+                ring.context, ring.ids = None, NO_IDS
                 self._background.submit(lambda: self._ended(memory))
         elif event == "forgotten" and ring is not None:
             ring.forget()

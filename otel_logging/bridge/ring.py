@@ -32,7 +32,6 @@ CHUNK: Final = 128  # entries that are rolled together
 PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
 OVERHEAD: Final = 260  # bytes of memory that an entry takes beside its text: the tuple, its numbers, string headers
 NO_IDS: Final = (0, 0)
-NO_CONTEXT: Final = (None, NO_IDS)
 
 
 class Total:
@@ -71,15 +70,34 @@ class Ring:
     """What one call remembers. All methods may be called from any thread, and from a signal handler within another."""
 
     __slots__ = (
-        "__weakref__", "_chunks", "_lock", "_merged", "_most_bytes", "_most_records", "_rolling", "_total", "asked",
-        "chunk", "content", "evicted", "extras", "memory", "pending", "records", "replays", "seen", "summed_up"
+        "__weakref__",
+        "_chunks",
+        "_lock",
+        "_merged",
+        "_most_bytes",
+        "_most_records",
+        "_rolling",
+        "_total",
+        "asked",
+        "chunk",
+        "content",
+        "context",
+        "evicted",
+        "extras",
+        "ids",
+        "memory",
+        "pending",
+        "records",
+        "replays",
+        "summed_up"
     )  # fmt: skip
 
     def __init__(self, memory: CallMemory, total: Total, most_records: int, most_bytes: int) -> None:
         self.memory = weakref.ref(memory)
         self.pending: list[Entry] = []
         self.chunk = max(1, min(CHUNK, most_bytes // 4096, most_records // 8))
-        self.seen: tuple[Any, tuple[int, int]] = NO_CONTEXT  # the OTel context of the last entry, and its ids
+        self.context: Any = None  # OTel's, of the last entry
+        self.ids = NO_IDS  # of that context; read and written with it, with no call in between
         self.extras = False  # whether any entry has some, or numbers
         self.content = 0  # bytes of what is rolled
         self.records = 0  # entries that are rolled
@@ -134,11 +152,10 @@ class Ring:
     def _take_pending(self, ring: Ring) -> int:
         """Roll what was added to a ring into a chunk of this one; returns the bytes of memory that it takes."""
         pending = ring.pending
-        number = len(pending)
-        if number:
+        if pending:
             # Another thread may append between these two lines: behind what is taken.
-            entries = tuple(pending[:number])
-            del pending[:number]
+            entries = tuple(pending)
+            del pending[: len(entries)]
             made = _chunk(entries, extras=ring.extras)
             self._append(made)
             return made.memory
@@ -189,15 +206,15 @@ class Ring:
         entries.sort(key=_time)  # threads and merged handles; as good as sorted otherwise
         return entries
 
-    def look(self, context: Any) -> tuple[Any, tuple[int, int]]:
+    def look(self, context: Any) -> tuple[int, int]:
         """The ids of an OTel context that the ring has not just seen. It is let go of when the call ends."""
         try:
             span = get_current_span(context).get_span_context()
             ids = (span.trace_id, span.span_id) if span.is_valid else NO_IDS
         except Exception:
             ids = NO_IDS  # a span that is not OTel's own
-        self.seen = (context, ids)
-        return self.seen
+        self.context, self.ids = context, ids
+        return ids
 
     def take(self) -> list[Entry]:
         """All entries in the order of their times; the ring is empty afterwards."""
@@ -226,12 +243,11 @@ class Ring:
     def forget(self) -> None:
         """Drop everything, also references to the application's spans."""
         self.take()
-        self.seen = NO_CONTEXT
+        self.context, self.ids = None, NO_IDS
         self._merged.clear()
 
 
 _time: Final = itemgetter(0)
-_text: Final = itemgetter(3)
 _extras: Final = itemgetter(6)
 
 
@@ -255,7 +271,7 @@ def _content(entry: Entry) -> int:
 
 def _chunk(entries: tuple[Entry, ...], *, extras: bool = True) -> Chunk:
     """Count entries. All texts at once, which costs half of one by one; one emoji makes four bytes of all of them."""
-    text = "".join(map(_text, entries))
+    text = "".join([entry[3] for entry in entries])
     content = len(text)
     memory = content if text.isascii() else getsizeof(text)
     if extras:
