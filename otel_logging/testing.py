@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import threading
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +80,7 @@ class Sink:
         self._logs = _Logs()
         self._spans = _Spans()
         self._console = io.StringIO()
+        _sinks.add(self)
 
     @property
     def records(self) -> list[Record]:
@@ -123,6 +126,9 @@ class Sink:
     def clear(self) -> None:
         """Forget what came so far."""
         settle()
+        self._forget()
+
+    def _forget(self) -> None:
         self._logs.clear()
         self._spans.clear()
         self._console.seek(0)
@@ -135,7 +141,8 @@ def capture(*, clock: FakeClock | None = None, **settings: Any) -> Iterator[Sink
 
     The environment is not read, so that a test means the same on every machine; `configure()` does nothing within the
     block; no line is printed at boot. Afterwards everything is taken down and `logging` (levels, handlers, filters,
-    what the block's code did to them included) is as it was.
+    what the block's code did to them included) is as it was. A child forked within the block has an empty sink and
+    books of its own.
 
     Args:
         clock: tells the time to rate limits, `every()` and calls; by default real time passes.
@@ -195,6 +202,9 @@ class _Kept:
     """Keeps what is exported, also across the set-up being taken down."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
         self._lock = threading.Lock()
         self._items: list[Any] = []
 
@@ -302,3 +312,22 @@ def _leave(token: Any) -> None:
         scope.current.reset(token)
     except ValueError:
         scope.current.set(None)  # the block began in another context, as a fixture's may
+
+
+_sinks: weakref.WeakSet[Sink] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """What the parent made is the parent's, as `boot.ends` has it where no test stands in for the world."""
+    active = configure.configured()
+    if active is None or active.stand_ins is None:
+        return
+    configure.after_fork()
+    for sink in list(_sinks):
+        sink._logs.begin()  # noqa: SLF001 (one module, one idea)
+        sink._spans.begin()  # noqa: SLF001
+        sink._forget()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

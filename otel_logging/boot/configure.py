@@ -206,7 +206,7 @@ def rehearsal(settings: Mapping[str, Any], stand_ins: StandIns) -> Iterator[Acti
             _active = None if before is None else _build_or_leave_alone(before.settings, before.stand_ins)
 
 
-def _after_fork() -> None:
+def after_fork() -> None:
     """In a forked child: the parent's counts are not ours. Queues and connections renew themselves."""
     global _lock
     _lock = threading.RLock()
@@ -389,7 +389,7 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
     with _step("delivering records when the process ends"):
         from otel_logging.boot import ends
 
-        ends.install(force_flush, close, _after_fork)
+        ends.install(force_flush, close, after_fork)
         active.undo.append(ends.uninstall)
     del pipeline
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from otel_logging.boot import applog, control
@@ -16,13 +17,31 @@ if TYPE_CHECKING:
 
 def install(active: Active, pipeline: Pipeline) -> None:
     """Let debug rules, changed policies and other processes' word of a call reach into the running process."""
-    settings, recorder = active.settings, pipeline.recorder
+    recorder = pipeline.recorder
+    steering = control.install(
+        active.settings,
+        pipeline,
+        is_quiet=applog.is_quiet,
+        policies=policy_files(active, pipeline),
+        trigger=getattr(recorder, "trigger_call", None),
+    )
+    active.undo.append(steering.stop)
+    active.flushers.append(steering.flush)  # after the recorder's, which may still find that a call went wrong
+    if recorder is not None and hasattr(recorder, "on_trigger"):
+        active.undo.append(recorder.on_trigger(steering.announce_trigger))
+
+
+def policy_files(active: Active, pipeline: Pipeline) -> PolicyFiles:
+    """The policy files of a running process; its `check` puts changed ones in force everywhere."""
+    settings = active.settings
+    clock = active.stand_ins.clock if active.stand_ins is not None else None
 
     def read() -> tuple[PolicySet, list[str]]:
         return in_force(
             settings.policies,
             settings.privacy,
             frame_policies=not settings.debug,
+            clock=clock or time.monotonic,
             pseudonym_key=settings.pseudonym_key,
         )
 
@@ -31,14 +50,4 @@ def install(active: Active, pipeline: Pipeline) -> None:
         for sampler in active.samplers:
             sampler.policies = policies
 
-    steering = control.install(
-        settings,
-        pipeline,
-        is_quiet=applog.is_quiet,
-        policies=PolicyFiles(settings.policies, read, put_in_force),
-        trigger=getattr(recorder, "trigger_call", None),
-    )
-    active.undo.append(steering.stop)
-    active.flushers.append(steering.flush)  # after the recorder's, which may still find that a call went wrong
-    if recorder is not None and hasattr(recorder, "on_trigger"):
-        active.undo.append(recorder.on_trigger(steering.announce_trigger))
+    return PolicyFiles(settings.policies, read, put_in_force)
