@@ -159,6 +159,7 @@ def spans(active: Active, resource: Resource) -> None:
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
 
+    from otel_logging.bridge import redact
     from otel_logging.calls import spans as call_spans
 
     current = trace.get_tracer_provider()
@@ -178,7 +179,10 @@ def spans(active: Active, resource: Resource) -> None:
         active.closers += [_closer(processor) for processor in processors]
         if active.stand_ins is None:
             _serve_other_spans(active, current, resource, processors)
-    call_spans.use_tracer(provider)
+    pipeline = active.pipeline
+    call_spans.use_tracer(
+        provider, None if pipeline is None else lambda attributes: redact.values(pipeline.policies, attributes)
+    )
     active.undo.append(lambda: call_spans.use_tracer(None))
 
 

@@ -421,7 +421,7 @@ class Pipeline:
                 return
             if len(self._loggers) >= _MAX_LOGGERS:
                 name = _OVERFLOW_LOGGER
-            logger = self._loggers[name] = self.provider.get_logger(safe_str(name))
+            logger = self._loggers[name] = self.provider.get_logger(self.policies.redact_name(safe_str(name)))
         redact.transform(self.policies, log_record, scope_name=name, resource=self.resource)  # what was remembered
         logger.emit(log_record)
         if self._foreign:

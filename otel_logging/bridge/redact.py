@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _DONE: Final = "_otel_logging_transformed"  # True where something was changed, False where nothing had to be
 _RESOURCE: Final = "_otel_logging_resource"  # resource attributes that policies changed, for `on_emit` to put in place
 _SCOPE: Final = "_otel_logging_scope"
+_NAME: Final = "logger.name"
 
 
 def transform(
@@ -58,6 +59,7 @@ def transform(
     changed = False
     try:
         changed = _transform(policies, record, scope_name, scope_attributes or {}, resource or {}, evaluated=evaluated)
+        changed = _hide_name(policies, record) or changed
     except Exception as error:
         trouble.report("policy", f"a record was not transformed: {type(error).__name__}: {safe_str(error)}")
     setattr(record, _DONE, changed)
@@ -104,6 +106,16 @@ def _transform(
     return True
 
 
+def _hide_name(policies: PolicySet, record: LogRecord) -> bool:
+    """A logger's name is a text like any other: some applications make one for each caller."""
+    attributes = record.attributes or {}
+    name = attributes.get(_NAME)
+    if type(name) is not str or (shown := policies.redact_name(name)) == name:
+        return False
+    _put(record, record.attributes, {**attributes, _NAME: shown})
+    return True
+
+
 def _number(value: Any) -> int:
     """An id as the OTel API has it."""
     if isinstance(value, bytes):
@@ -135,13 +147,13 @@ def on_emit(policies: PolicySet, emitted: ReadWriteLogRecord, *, evaluated: bool
         evaluated=evaluated,
     )
     try:
-        share(record, emitted)
+        share(policies, record, emitted)
     except Exception as error:
         trouble.report("policy", f"a resource was not transformed: {type(error).__name__}: {safe_str(error)}")
 
 
-def share(record: LogRecord, holder: Any) -> None:
-    """Put changed resource and scope attributes into `holder`, which has `resource` and `instrumentation_scope`."""
+def share(policies: PolicySet, record: LogRecord, holder: Any) -> None:
+    """Put what changed into `holder`, which has `resource` and `instrumentation_scope`."""
     changed = getattr(record, _RESOURCE, None)
     if changed is not None and holder.resource is not None:
         from opentelemetry.sdk.resources import Resource
@@ -149,10 +161,14 @@ def share(record: LogRecord, holder: Any) -> None:
         holder.resource = Resource(changed, holder.resource.schema_url)
     changed = getattr(record, _SCOPE, None)
     scope = holder.instrumentation_scope
-    if changed is not None and scope is not None:
+    if scope is None:
+        return
+    name = policies.redact_name(scope.name)
+    if changed is not None or name != scope.name:
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-        holder.instrumentation_scope = InstrumentationScope(scope.name, scope.version, scope.schema_url, changed)
+        attributes = scope.attributes if changed is None else changed
+        holder.instrumentation_scope = InstrumentationScope(name, scope.version, scope.schema_url, attributes)
 
 
 def readable(policies: PolicySet, given: ReadableLogRecord, *, evaluated: bool = False) -> ReadableLogRecord:
@@ -177,7 +193,7 @@ def readable(policies: PolicySet, given: ReadableLogRecord, *, evaluated: bool =
     # The SDK's class is frozen for others' sake; this copy is nobody's yet.
     object.__setattr__(made, "log_record", record)
     holder = _Holder(given)
-    share(record, holder)
+    share(policies, record, holder)
     object.__setattr__(made, "resource", holder.resource)
     object.__setattr__(made, "instrumentation_scope", holder.instrumentation_scope)
     return made
@@ -201,6 +217,7 @@ def printable(policies: PolicySet, record: logging.LogRecord, log_record: LogRec
     if not getattr(log_record, _DONE, False) and loose is text:
         return record
     shown = copy.copy(record)
+    shown.name = policies.redact_name(safe_str(record.name))
     body, attributes = log_record.body, log_record.attributes or {}
     shown.msg, shown.args = body if isinstance(body, str) else "" if body is None else safe_str(body), None
     shown.exc_text = loose
@@ -236,7 +253,10 @@ def remembered(policies: Callable[[], PolicySet]) -> Callable[[str, dict[str, An
             policies().transform(view)
         except Exception as error:
             trouble.report("policy", f"a remembered text was not transformed: {type(error).__name__}")
-        return view.body if isinstance(view.body, str) else safe_str(view.body or ""), dict(view.attributes)
+        changed = dict(view.attributes)
+        if isinstance(name := changed.get(_NAME), str):
+            changed[_NAME] = policies().redact_name(name)
+        return view.body if isinstance(view.body, str) else safe_str(view.body or ""), changed
 
     return redact
 
@@ -246,6 +266,7 @@ def echo(policies: PolicySet, record: logging.LogRecord) -> logging.LogRecord:
     if not policies.has_transforms:
         return record
     shown = copy.copy(record)
+    shown.name = policies.redact_name(safe_str(record.name))
     shown.msg, shown.args = policies.redact_text(translate.body_of(record)), None
     stack = translate.exception_attributes(record).get("exception.stacktrace") or record.exc_text
     shown.exc_info, shown.exc_text = None, policies.redact_text(str(stack).rstrip("\n")) if stack else None

@@ -117,16 +117,17 @@ def page(entries: Sequence[Entry], about: About, resource: Mapping[str, Any], re
         _, bound = redact("", bound)
     for made_at, level, name, text, ids, _reason, extras in entries:
         attributes = translate.named(dict(extras)) if extras else {}
-        body = clean_text(text)
+        body, shown = clean_text(text), name
         if redact is not None:
-            body, attributes = redact(body, attributes)
+            body, attributes = redact(body, {**attributes, "logger.name": name})
+            shown = attributes.pop("logger.name", name)
         trace_id, span_id = ids if ids[0] else (about.trace_id, about.span_id)
         rows.append(
             [
                 made_at,
                 translate.severity_number(level).value,
                 translate.severity_text(logging.getLevelName(level)),
-                name,
+                shown,
                 body,
                 f"{trace_id:032x}" if trace_id else "",
                 f"{span_id:016x}" if span_id else "",

@@ -10,13 +10,15 @@ import random
 import sys
 import threading
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from otel_logging import ids, trouble
 from otel_logging.bridge import scope
+from otel_logging.bridge.values import clean_text, safe_str
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, SpanContext, Tracer, TracerProvider
@@ -26,6 +28,7 @@ SCOPE = "otel_logging"  # the instrumentation scope of call spans
 MAX_LINKS = 32
 
 _tracer: Tracer | None = None
+_redact: Callable[[dict[str, Any]], dict[str, Any]] = dict
 _salt = ""  # tells the processes of one call apart where we cannot choose span ids
 
 
@@ -52,9 +55,15 @@ class _CallIds:
         return False  # whoever issues call ids promises nothing about their randomness
 
 
-def use_tracer(provider: TracerProvider | None) -> None:
-    """Make the `call` spans with `provider` from now on; None: make none. Never raises."""
-    global _tracer, _salt
+def use_tracer(
+    provider: TracerProvider | None, redact: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+) -> None:
+    """Make the `call` spans with `provider` from now on; None: make none. Never raises.
+
+    `redact` is given the attributes of a `call` span or of an event on it, and gives what may leave the process.
+    """
+    global _tracer, _salt, _redact
+    _redact = redact or dict
     if provider is None:
         _tracer = None
         return
@@ -98,7 +107,7 @@ def start(
             return tracer.start_span(
                 NAME,
                 context=context,
-                attributes={**scalars(attributes), "call_sid": call_sid},
+                attributes={**scalars(_redact(scalars(attributes))), "call_sid": call_sid},
                 links=[trace.Link(link) for link in links],
                 start_time=start_ns,
             )
@@ -113,7 +122,7 @@ def end(span: Span, reason: str, attributes: Mapping[str, Any]) -> None:
     """End a `call` span with what was bound to the call and the reason of its end."""
     try:
         if span.is_recording():
-            span.set_attributes({**scalars(attributes), "otel_logging.end_reason": reason})
+            span.set_attributes({**scalars(_redact(scalars(attributes))), "otel_logging.end_reason": reason})
         span.end(time.time_ns())
     except Exception as error:
         trouble.report("call_span_failed", f"a call's span was not ended: {type(error).__name__}: {error}")
@@ -124,7 +133,17 @@ def record_error(span: Span, error: BaseException) -> None:
     try:
         from opentelemetry.trace import Status, StatusCode
 
-        span.record_exception(error, escaped=True)
+        # As `record_exception` does it, which would show what the exception says as it is.
+        kind = type(error)
+        told = {
+            "exception.type": kind.__qualname__
+            if kind.__module__ == "builtins"
+            else f"{kind.__module__}.{kind.__qualname__}",
+            "exception.message": safe_str(error),
+            "exception.stacktrace": clean_text("".join(traceback.format_exception(error))),
+            "exception.escaped": "True",
+        }
+        span.add_event("exception", _redact(told))
         span.set_status(Status(StatusCode.ERROR, type(error).__name__))
     except Exception as problem:
         trouble.report("call_span_failed", f"an exception was not noted on a call's span: {type(problem).__name__}")

@@ -297,6 +297,10 @@ class PolicySet:
         """
         return self._everywhere.text(text, key) if self._everywhere else text
 
+    def redact_name(self, name: str) -> str:
+        """The name of a logger as `redact_text` leaves it; names are few, and asked for with each record."""
+        return self._everywhere.name(name) if self._everywhere else name
+
     def stats(self) -> list[PolicyStats]:
         """Hits, misses and errors of every policy that has any, by id."""
         if self.before_stats is not None:

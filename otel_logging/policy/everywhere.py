@@ -53,6 +53,7 @@ _VALUES: Final = ("value", "value2", "value3")  # groups that hold the personal 
 _MIN_BYTES: Final = 64  # shorter bytes are ids and keys, not sound
 _MAX_DEPTH: Final = 32  # attributes that come from elsewhere may be nested without end
 _HEX_DIGITS: Final = 16
+_MAX_NAMES: Final = 2048  # an application may make a logger for each call
 
 
 class _Rule:
@@ -90,6 +91,7 @@ class Everywhere:
         self._rules = tuple(rules)
         self._scan = numbers.build()
         self._first_look = _first_look([rule.template.pattern for rule in rules])
+        self._names: dict[str, str] = {}
         self._spared = patterns.compiled(_SPARED)
 
     def __bool__(self) -> bool:
@@ -103,6 +105,16 @@ class Everywhere:
         except Exception as error:
             self._rules[0].owner.failed(error)
             return text
+
+    def name(self, name: str) -> str:
+        """The name of a logger, redacted. Asked for each record, so answers are remembered. Never raises."""
+        found = self._names.get(name)
+        if found is None:
+            found = self.text(name)
+            if len(self._names) >= _MAX_NAMES:
+                self._names.clear()
+            self._names[name] = found
+        return found
 
     def redact(self, view: LogView) -> None:
         """Redact body and attributes of a record that is kept. Never raises; what fails is charged to its policy."""

@@ -32,13 +32,20 @@ CHILD_SECONDS = 30.0  # a child needs a hundredth of a second; one that hangs is
 CONSTANT = "[AUDIO_DELTA] the same each time"
 log = logging.getLogger("server.machine")
 
+
+def _logged_then_changed(level, n):
+    argument = [n]
+    log.log(level, "[AUDIO_DELTA] %s, bytes=%d", argument, n)
+    argument.append("changed later")
+
+
 # How applications write a line; each ends in its number.
 SHAPES = {
     "f-string": lambda level, n: log.log(level, f"[AUDIO_DELTA] response_id=resp_1, bytes={n}"),
     "digits": lambda level, n: log.log(level, f"[AUDIO_DELTA] response_id=resp_{10 ** (n % 9)}, bytes={n}"),
     "template": lambda level, n: log.log(level, "[AUDIO_DELTA] response_id=%s late=%.2f, bytes=%d", "resp_1", n / 7, n),
     "mapping": lambda level, n: log.log(level, "[AUDIO_DELTA] id=%(id)s, bytes=%(n)d", {"id": None, "n": n}),
-    "mutable": lambda level, n: _logged_then_changed(level, n),
+    "mutable": _logged_then_changed,
     "extra": lambda level, n: log.log(level, f"[AUDIO_DELTA] bytes={n}", extra={"n": n, "list": [n]}),
     "speech": lambda level, n: log.log(level, f"caller said something, number={n}"),
     "limited": lambda level, n: log.log(level, f"[LIMITED] number={n}"),
@@ -59,12 +66,6 @@ TEXTS = {
     "unnamed": lambda n: f"zork blip, number={n}",
     "unicode": lambda n: f"📞 [AUDIO_DELTA] שלום response_id=r, bytes={n}",
 }
-
-
-def _logged_then_changed(level, n):
-    argument = [n]
-    log.log(level, "[AUDIO_DELTA] %s, bytes=%d", argument, n)
-    argument.append("changed later")
 
 
 def _policy(name, text, keep):

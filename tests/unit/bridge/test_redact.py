@@ -161,6 +161,62 @@ class TestIds:
         assert text in sink.console
 
 
+class TestNames:
+    @pytest.mark.parametrize(("secret", "hiding"), [("hunter2", {"secrets", "strict"}), ("+972501234567", {"strict"})])
+    def test_of_loggers(self, sink, mode, secret, hiding):
+        """A logger made for one caller does not tell who it is: neither on the console nor as scope or attribute."""
+        logging.getLogger(f"calls.password={secret}" if secret == "hunter2" else f"calls {secret}").warning("x")
+        sink.flush()
+        made = sink._logs.all()[0]
+        assert made.instrumentation_scope.name == made.log_record.attributes["logger.name"]
+        assert (secret not in made.instrumentation_scope.name + everything(sink)) is (mode in hiding)
+
+    def test_of_the_scopes_of_others(self):
+        """So does the scope of a record from another bridge; one without secrets stays the object it was."""
+        from opentelemetry._logs import LogRecord
+        from opentelemetry.sdk._logs import LoggerProvider
+        from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+
+        exporter = InMemoryLogRecordExporter()
+        provider = LoggerProvider(shutdown_on_exit=False)
+        policies = read_policies([], privacy="secrets")
+        provider.add_log_record_processor(SamplingLogRecordProcessor(SimpleLogRecordProcessor(exporter), policies))
+        provider.get_logger("calls.password=hunter2", "1.0").emit(LogRecord(body="x"))
+        provider.get_logger("calls").emit(LogRecord(body="x"))
+        scopes = [one.instrumentation_scope for one in exporter.get_finished_logs()]
+        assert [(one.name, one.version) for one in scopes] == [("calls.password=[REDACTED]", "1.0"), ("calls", None)]
+
+    def test_are_few(self):
+        """Names are remembered, and not without end."""
+        from otel_logging.policy import everywhere
+
+        policies = read_policies([], privacy="secrets")
+        for number in range(everywhere._MAX_NAMES + 2):
+            assert policies.redact_name(f"app.{number}") == f"app.{number}"
+        assert len(policies._everywhere._names) == 2
+
+
+class TestSpans:
+    def test_of_calls(self, mode):
+        """What is bound to a call, and the exception that left it, stand on its span as they may leave the process."""
+        import otel_logging
+
+        with testing.capture(privacy=mode) as sink:
+            with pytest.raises(ValueError), otel_logging.call(SID, note="password=hunter2"):
+                otel_logging.bind(customer_name="דנה כהן")
+                raise ValueError("password=hunter2")
+            span = sink.spans[0]
+        assert span.attributes["call_sid"] == SID
+        (event,) = span.events
+        assert (event.name, event.attributes["exception.type"]) == ("exception", "ValueError")
+        assert "test_of_calls" in event.attributes["exception.stacktrace"]
+        told = f"{dict(span.attributes)} {dict(event.attributes)}"
+        # The traceback shows the line of source, in which a password is no value of anything.
+        assert ("note': 'password=hunter2" not in told) is (mode != "off")
+        assert ("message': 'password=hunter2" not in told) is (mode != "off")
+        assert ("דנה" not in told) is (mode == "strict")
+
+
 class TestRecords:
     def test_the_applications_record_is_its_own(self):
         """Other handlers of the application see what it logged; only our outputs are redacted."""
