@@ -270,17 +270,15 @@ class Recorder:
         self._open(memory, reason, now)
         taken = ring.take()
         if taken:
+            _count(memory, len(taken))  # now: the call may end, and its summary be written, before they are all sent
             self._background.submit(lambda: self._replay(memory, taken, reason))
 
     def _replay(self, memory: CallMemory, taken: list[Entry], reason: str) -> None:
         if self._attic is not None and memory.call_sid is not None:
             self._attic.discard(memory.call_sid)
         done = replay.replay(self._pipeline, taken, self._about_call(memory), reason, self._background)
-        self._count(memory, done)
-
-    def _count(self, memory: CallMemory, done: int) -> None:
-        with memory.lock:
-            memory.counts["recovered"] = memory.counts.get("recovered", 0) + done
+        if done < len(taken):
+            _count(memory, done - len(taken))
         self._pipeline.books.recovered(done)
 
     def _about_call(self, memory: CallMemory) -> About:
@@ -413,6 +411,11 @@ class Recorder:
 def _unusual(text: str, kwargs: Mapping[str, Any]) -> tuple[str, Any]:
     """A message with extras or a long text, as it is remembered."""
     return entries.cut(text), entries.flat(kwargs) if kwargs else ()
+
+
+def _count(memory: CallMemory, recovered: int) -> None:
+    with memory.lock:
+        memory.counts["recovered"] = memory.counts.get("recovered", 0) + recovered
 
 
 def _let_go(ring: Ring) -> CallMemory | None:
