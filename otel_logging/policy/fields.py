@@ -40,6 +40,10 @@ class Wrong(ValueError):  # noqa: N818 (a verdict on a policy, not an error a ca
     """What is wrong with one part of a policy, as half a sentence."""
 
 
+def _snake(name: str) -> str:
+    return _HUMPS.sub(lambda hump: "_" + hump[1], name).lower()
+
+
 def snake(mapping: Any, valid: tuple[str, ...], what: str) -> dict[str, Any]:
     """`mapping` with its keys in snake_case and without unset (null) ones.
 
@@ -50,7 +54,7 @@ def snake(mapping: Any, valid: tuple[str, ...], what: str) -> dict[str, Any]:
         raise Wrong(f"{what} must be a mapping, not {_type(mapping)}")
     found: dict[str, Any] = {}
     for key, value in mapping.items():
-        name = _HUMPS.sub(lambda hump: "_" + hump[1], key).lower() if isinstance(key, str) else repr(key)
+        name = _snake(key) if isinstance(key, str) else repr(key)
         if name not in valid:
             raise Wrong(f"unknown field {key!r}; valid: {', '.join(valid)}")
         if name in found:
@@ -77,7 +81,7 @@ def _log_field(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         name = _FIELD_NUMBERS.get(value, "unspecified" if value == 0 else str(value))
     elif isinstance(value, str):
-        name = value.strip().lower().removeprefix("log_field_")
+        name = _snake(value.strip()).removeprefix("log_field_")
     else:
         raise Wrong(f"log_field must be a name, not {_type(value)}")
     if name == "unspecified":

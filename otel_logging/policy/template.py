@@ -50,8 +50,13 @@ class Template:
             matches = list(self._find(text))
         done: list[str] = []
         end = 0
+        last = -1
         for match in matches:
             start, stop = match.span()
+            # As in RE2 itself, an empty match right behind another match is none; the binding gives it, some even twice.
+            if start == stop == last:
+                continue
+            last = stop
             if any(start < spared_stop and spared_start < stop for spared_start, spared_stop in spared):
                 continue
             done += (text[end:start], self._expand(match))

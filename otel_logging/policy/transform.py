@@ -74,8 +74,12 @@ def _redact(one: Redact) -> Change:
         return redact
     template = Template(one.regex, one.replacement)
 
+    is_id = one.field.kind in ID_FIELDS
+
     def redact_found(view: LogView) -> None:
         value = read(view)
+        if is_id and isinstance(value, bytes):
+            value = value.hex()  # as matchers see an id
         if isinstance(value, str):
             changed = template.replace(value)
             if changed is not value:
