@@ -53,7 +53,7 @@ class Template:
         last = -1
         for match in matches:
             start, stop = match.span()
-            # As in RE2 itself, an empty match right behind another match is none; the binding gives it, some even twice.
+            # An empty match right behind another match is none for RE2; its binding gives it, some even twice.
             if start == stop == last:
                 continue
             last = stop
