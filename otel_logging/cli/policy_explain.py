@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import sys
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from otel_logging.policy.explain import Explanation
     from otel_logging.search.record import Record
 
-_HUMAN: Final = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (?P<level>[A-Z]+) +\[(?P<module>[^\]]*)\] (?P<text>.*)")
+_HUMAN: Final = re.compile(
+    r"\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] (?P<level>[A-Z]+) +\[(?P<module>[^\]]*)\] (?P<text>.*)"
+)
+# What begins a traceback below a line, or goes on with it.
+_TRACEBACK: Final = re.compile(
+    r"[ +|]*(?:Exception Group )?Traceback \(most recent call last\):|Stack \(most recent call last\):"
+    r"|[ |]*(?:During handling of the above exception|The above exception was the direct cause)"
+)
 _CALL: Final = re.compile(r"CA[0-9a-fA-F]{32}")
 
 
@@ -157,6 +165,7 @@ def _of_file(name: str) -> Iterator[Record]:
     if whole is not None:  # one request, perhaps over many lines
         yield from otlp.records(whole, name)
         return
+    traceback = False
     for line in text.splitlines():
         payload = _json(line)
         if payload is not None:
@@ -165,10 +174,28 @@ def _of_file(name: str) -> Iterator[Record]:
             level = found["level"]
             severity = {"DEBUG": 5, "INFO": 9, "WARNING": 13, "ERROR": 17, "CRITICAL": 21}.get(level, 9)
             yield Record(
-                severity=severity, severity_text=level, body=found["text"], logger=found["module"], source=name
-            )
-        elif line.strip() and not line.startswith("    "):  # a traceback's lines belong to the line before
+                time=_nanoseconds(found["time"]), severity=severity, severity_text=level, body=found["text"],
+                logger=found["module"], source=name,
+            )  # fmt: skip
+        elif _TRACEBACK.match(line):
+            traceback = True  # it belongs to the line before
+            continue
+        elif traceback and (not line.strip() or line[0] in " |+"):
+            continue
+        elif traceback:  # its last line says what the exception is
+            traceback = False
+            continue
+        elif line.strip() and not line.startswith("    "):
             yield Record(severity=9, severity_text="INFO", body=line, source=name)
+        traceback = False
+
+
+def _nanoseconds(local: str) -> int:
+    """A time of the human format, by which rates are told."""
+    try:
+        return int(dt.datetime.strptime(local, "%Y-%m-%d %H:%M:%S").timestamp()) * 10**9  # noqa: DTZ007 (local time)
+    except (ValueError, OverflowError, OSError):
+        return 0
 
 
 def _json(text: str) -> Any:
@@ -203,7 +230,7 @@ def _explain(record: Record, policies: PolicySet, floor: int, clock: _Clock) -> 
         trace_id=record.trace_id, span_id=record.span_id, resource_attributes=record.resource,
         scope_name=record.logger or None,
     )  # fmt: skip
-    clock.now = record.time / 1e9
+    clock.now = record.time / 1e9 or clock.now  # a line without a time came at the time of the one before
     found = explain(policies, view, record.call_sid)
     return {**outcome, **_outcome(found)}
 

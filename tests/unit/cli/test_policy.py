@@ -102,6 +102,37 @@ class TestExplain:
         ]  # fmt: skip
         assert found[1]["why"] == "keep: 1/60s (used up)"
 
+    def test_human_lines(self, run, rules, tmp_path):
+        """A traceback belongs to its line, what others print is a line of its own, and rates know the lines' times."""
+        log = tmp_path / "app.log"
+        log.write_text(
+            "[2024-01-21 19:30:26] INFO     [media_ws_ai] 📞 tick one\n"
+            "[2024-01-21 19:30:27] ERROR    [media_ws_ai] it broke\n"
+            "Traceback (most recent call last):\n"
+            '  File "x.py", line 3, in f\n'
+            "    raise ValueError('tick')\n"
+            "ValueError: tick\n"
+            "\n"
+            "During handling of the above exception, another exception occurred:\n"
+            "\n"
+            "Traceback (most recent call last):\n"
+            '  File "x.py", line 5, in f\n'
+            "KeyError: 'tick'\n"
+            "printed by a neighbour: tick\n"
+            "[2024-01-21 19:30:28] INFO     [media_ws_ai] tick two\n"
+            "[2024-01-21 19:31:40] INFO     [media_ws_ai] tick three\n",
+            encoding="utf-8",
+        )
+        found = [json.loads(line) for line in run("policy", "explain", log, "--policies", rules, "--json").lines]
+        assert [(one["message"], one["level"], one["kept"]) for one in found] == [
+            ("📞 tick one", "INFO", True),
+            ("it broke", "ERROR", True),
+            ("printed by a neighbour: tick", "INFO", False),
+            ("tick two", "INFO", False),
+            ("tick three", "INFO", True),
+        ]
+        assert {one["logger"] for one in found if one["level"] == "ERROR"} == {"media_ws_ai"}
+
     def test_a_call(self, run, store, rules):
         """A call id is looked for in the local store; what is not there is 1."""
         result = run("--store", store.root, "policy", "explain", SID, "--policies", rules)
