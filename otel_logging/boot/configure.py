@@ -238,7 +238,7 @@ def _build_or_leave_alone(settings: Settings, stand_ins: StandIns | None = None)
 
 
 def _build(active: Active) -> None:
-    from otel_logging.bridge import gate, handler
+    from otel_logging.bridge import gate, handler, makerecord
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.sampling import read_policies
     from otel_logging.export.console import Console
@@ -283,6 +283,8 @@ def _build(active: Active) -> None:
     _patch(active, pipeline)
     handler.set_pipeline(pipeline)
     active.undo.append(lambda: handler.set_pipeline(None))
+    makerecord.install()
+    active.undo.append(makerecord.uninstall)
     gate.install(pipeline)
     active.undo.append(gate.uninstall)
     if stand_ins is None:
@@ -406,11 +408,14 @@ def _resource(settings: Settings) -> Resource:
     from opentelemetry.sdk.resources import Resource
 
     from otel_logging import __version__
+    from otel_logging.bridge.translate import cleaned
 
     attributes: dict[str, Any] = {"telemetry.distro.name": "otel-logging", "telemetry.distro.version": __version__}
     if settings.service_name != "unknown_service":
         attributes["service.name"] = settings.service_name
-    return Resource.create(attributes)
+    made = Resource.create(attributes)
+    # Variables may hold bytes that are no UTF-8; one such value would make every record of this process unsendable.
+    return Resource(cleaned(made.attributes), made.schema_url)
 
 
 def _announce(settings: Settings, pipeline: Pipeline) -> None:

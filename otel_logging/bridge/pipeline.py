@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from opentelemetry.trace import get_current_span
 
 from otel_logging import trouble
-from otel_logging.bridge import redact, scope, suppressed, translate
+from otel_logging.bridge import attribute_limit, redact, scope, suppressed, translate
 from otel_logging.bridge.overrides import enabled_without
-from otel_logging.bridge.values import safe_str
+from otel_logging.bridge.values import clean_name, passes, safe_str
 from otel_logging.export.guard import exporting
 from otel_logging.policy.engine import KEPT
 from otel_logging.policy.view import LogView
@@ -134,6 +134,7 @@ class Pipeline:
         self.before_first_line: Callable[[], None] | None = None
         self.guards: Guards | None = None
         self.resource = dict(resource or {})
+        self.most_attributes: int | None = 128  # of one record; `providers` sets what the environment says
         self._foreign = False
         self._loggers: dict[str, Logger] = {}
 
@@ -234,7 +235,10 @@ class Pipeline:
                     verdict = KEPT
         except Exception:
             verdict = KEPT  # a level that is no number, a record without a message: let translation repair it
-        self.books.created()
+        try:
+            self.books.created()
+        except Exception:
+            return  # no memory, or no stack, for so much as a number
         try:
             if verdict.keep:
                 self._route(record, trigger)
@@ -242,14 +246,16 @@ class Pipeline:
                 self.books.dropped(verdict.reason)
                 suppressed.count(scope.current.get(), verdict.reason)
                 record.__dict__[translate.MARK] = True
-        except Exception as error:
+        except BaseException as error:
             self._lost(error)
+            if passes(error):
+                raise
 
     def _route(self, record: logging.LogRecord, trigger: str | None) -> None:
         """Keep a record, unless it was made by our own work."""
         if thread.depth > MAX_DEPTH:
             self.books.dropped("recursion")
-        elif exporting.active and record.name.partition(".")[0] in _EXPORT_LOGGERS:
+        elif exporting.active and clean_name(record.name).partition(".")[0] in _EXPORT_LOGGERS:
             exporting.note(translate.body_of(record))
             self.books.dropped("internal")
         elif thread.inside:
@@ -281,9 +287,12 @@ class Pipeline:
         self.books.dropped("recursion")
         trouble.report("recursion", "an object logs while it is being logged, again and again; the innermost go")
 
-    def _lost(self, error: Exception) -> None:
-        self.books.dropped("internal_error")
-        trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
+    def _lost(self, error: BaseException) -> None:
+        try:
+            self.books.dropped("internal_error")
+            trouble.report("internal_error", f"a record was lost to {trouble.sentence(error)}")
+        except Exception:
+            pass  # no memory, or no stack, to say so
 
     def _keep(self, record: logging.LogRecord, trigger: str | None) -> None:
         held_back, thread.suppressed = thread.suppressed, 0
@@ -312,8 +321,9 @@ class Pipeline:
         try:
             printed = (trigger is None or self.floor <= logging.DEBUG) and self._print(record, log_record)
             if self.provider is not None:
-                if not self._wait_for_name(record.name, log_record, call):
-                    self._emit(record.name, log_record)
+                name = clean_name(record.name)
+                if not self._wait_for_name(name, log_record, call):
+                    self._emit(name, log_record)
             elif printed:
                 self.books.exported()
             else:
@@ -338,13 +348,14 @@ class Pipeline:
         log_record = translate.enriched(record, body, extras, event_name=event_name)
         setattr(log_record, VERDICT, KEPT)
         translate.join_call(log_record, call)
-        redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)
+        attribute_limit.keep(log_record, self.most_attributes)
+        redact.transform(self.policies, log_record, scope_name=clean_name(record.name), resource=self.resource)
         return log_record
 
     def _print(self, record: logging.LogRecord, log_record: LogRecord) -> bool:
         if self.console is None:
             return False
-        redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)
+        redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)  # if remembered
         attributes = dict(log_record.attributes or {})
         sid = attributes.pop("call_sid", None)
         if sid is not None and not isinstance(sid, str):
@@ -355,11 +366,12 @@ class Pipeline:
             if key != "logger.name" and not key.startswith(("code.", "exception."))
         }
         return self.console.write(
-            redact.printable(self.policies, record, log_record),
+            record,
             call_sid=sid,
             trace_id=f"{log_record.trace_id:032x}" if log_record.trace_id else None,
             span_id=f"{log_record.span_id:016x}" if log_record.span_id else None,
             attributes=extras,
+            texts=redact.printable(self.policies, record, log_record),
         )
 
     def tell(self, name: str, log_record: LogRecord) -> None:
@@ -424,7 +436,8 @@ class Pipeline:
                 return
             if len(self._loggers) >= _MAX_LOGGERS:
                 name = _OVERFLOW_LOGGER
-            logger = self._loggers[name] = self.provider.get_logger(safe_str(name))
+            logger = self._loggers[name] = self.provider.get_logger(name)
+        attribute_limit.keep(log_record, self.most_attributes)  # what a call or an override has added since
         redact.transform(self.policies, log_record, scope_name=name, resource=self.resource)  # what was remembered
         logger.emit(log_record)
         if self._foreign:
