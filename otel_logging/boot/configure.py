@@ -55,7 +55,7 @@ def _step(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        trouble.report("configure", f"{what} is left out: {type(error).__name__}: {error}")
+        trouble.report("configure", f"{what} is left out: {trouble.sentence(error)}")
 
 
 def configure(**settings: Any) -> None:
@@ -136,7 +136,7 @@ def _flush(active: Active, timeout: float) -> bool:
             done = flush(max(int(left * 1000), 1)) is not False and done
         except Exception as error:
             done = False
-            trouble.report("flush", f"a flush failed: {type(error).__name__}: {error}")
+            trouble.report("flush", f"a flush failed: {trouble.sentence(error)}")
     return done
 
 
@@ -231,7 +231,7 @@ def _build_or_leave_alone(settings: Settings, stand_ins: StandIns | None = None)
         _build(active)
     except Exception as error:
         # Half a set-up would lose records silently; the application's own logging is better than that.
-        trouble.report("configure", f"logging is left as it is: {type(error).__name__}: {error}")
+        trouble.report("configure", f"logging is left as it is: {trouble.sentence(error)}")
         _take_down(active, 1.0)
         return None
     return active

@@ -73,10 +73,9 @@ class LoggingHandler(logging.Handler):
             trouble.report("recursion", "a record made while another was being emitted was left out")
             return
         pipeline = _pipeline
-        if pipeline is not None and translate.MARK in record.__dict__:
-            target = self._target()
-            if target is pipeline.provider or target is pipeline.alias:
-                return
+        ours = pipeline is not None and self._target() in (pipeline.provider, pipeline.alias)
+        if ours and translate.MARK in record.__dict__:
+            return
         token = self._is_emitting.set(True)
         try:
             logger = get_logger(clean_name(record.name), logger_provider=self._logger_provider)
@@ -85,6 +84,8 @@ class LoggingHandler(logging.Handler):
             ):
                 log_record = self._translate(record, pipeline)
                 attribute_limit.keep(log_record, self._most_attributes)
+                if pipeline is not None and ours and self.formatter is None:
+                    pipeline.books.created()  # it carries a verdict, so that no processor of ours counts it
                 logger.emit(log_record)
                 attribute_limit.tell(log_record)
         except BaseException as error:

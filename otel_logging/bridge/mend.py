@@ -12,6 +12,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry._logs import SeverityNumber
+from opentelemetry.trace import TraceFlags
 
 from otel_logging import trouble
 from otel_logging.bridge.values import clean_key, clean_name, clean_value, free_name, safe_str
@@ -35,6 +36,7 @@ def mend(record: LogRecord) -> None:
     """Repair `record` in place. Never raises: a field that resists is replaced whole."""
     try:
         repaired = [name for name, end in _NUMBERS.items() if _number(record, name, end)]
+        record.observed_timestamp = record.observed_timestamp or time_ns()
         number: Any = record.severity_number
         if not isinstance(number, (SeverityNumber, type(None))):
             repaired += _severity(record)
@@ -65,12 +67,11 @@ def mended(given: ReadableLogRecord) -> ReadableLogRecord:
 def _number(record: LogRecord, name: str, end: int) -> bool:
     """Whether a number had to be replaced: a time by now, anything else by none."""
     value: Any = getattr(record, name)
-    if value is None or (isinstance(value, int) and 0 <= value < end):
+    is_time = name.endswith("timestamp")
+    if (is_time and value is None) or (isinstance(value, int) and 0 <= value < end):
         return False
-    setattr(
-        record, name, time_ns() if name.endswith("timestamp") else type(record.trace_flags)(0) if "flags" in name else 0
-    )
-    return True
+    setattr(record, name, time_ns() if is_time else TraceFlags(0) if name == "trace_flags" else 0)
+    return value is not None  # an id that is None is usual, and encoded by no one
 
 
 def _severity(record: LogRecord) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging import trouble
 from otel_logging.bridge import translate
-from otel_logging.bridge.values import clean_text, safe_str
+from otel_logging.bridge.values import safe_str
 from otel_logging.export.lines import Texts
 from otel_logging.export.tracebacks import shortened
 from otel_logging.policy.view import LogView
@@ -202,11 +202,10 @@ def printable(policies: PolicySet, record: logging.LogRecord, log_record: LogRec
     exception = attributes.get("exception.stacktrace")
     if not isinstance(exception, str):
         exception = ""
-        text = record.exc_text
-        if not record.exc_info and isinstance(text, str) and text:
+        if record.exc_info is None and record.exc_text is not None:
             # It came through a queue, which keeps the text only; no attribute holds that.
-            exception = shortened(clean_text(policies.redact_text(text)))
-    stack = attributes.get("code.stacktrace") if record.stack_info else None
+            exception = shortened(policies.redact_text(safe_str(record.exc_text)))
+    stack = attributes.get("code.stacktrace")
     return Texts(
         body if isinstance(body, str) else "" if body is None else safe_str(body),
         exception.rstrip("\n"),

@@ -151,10 +151,12 @@ def exception_attributes(record: logging.LogRecord, *, drop_in: bool = False) ->
     made with one text that text, whatever its `__str__` makes of it.
     """
     info: Any = record.exc_info
-    if not info:
+    if info is None:
         return {}
     found: dict[str, str] = {}
     try:
+        if not info:
+            return {}
         error, trace = (info[1], info[2]) if isinstance(info, tuple) else (info, getattr(info, "__traceback__", None))
         kind = type(error) if isinstance(error, BaseException) else (info[0] if isinstance(info, tuple) else None)
         if kind is None:
@@ -218,7 +220,7 @@ def enriched(record: logging.LogRecord, body: str, extras: Mapping[str, Any], *,
     attributes["logger.name"] = clean_name(record.name)
     attributes.update(_code_attributes(record))
     attributes.update(exception_attributes(record))
-    if record.stack_info:
+    if record.stack_info is not None:
         attributes["code.stacktrace"] = shortened(safe_str(record.stack_info))
     return _made(record, body, attributes, event_name)
 

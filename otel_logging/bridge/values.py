@@ -10,6 +10,12 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from otel_logging.export.text import passes, type_name
+
+__all__ = [
+    "clean_key", "clean_name", "clean_text", "clean_value", "free_name", "passes", "safe_str", "type_name"
+]  # fmt: skip
+
 MAX_DEPTH: Final = 16  # levels of nesting that are kept; protobuf readers stop at about 100
 MAX_ITEMS: Final = 1_000  # members of one list or mapping
 MAX_NODES: Final = 20_000  # members of one value on all levels: lists that share lists grow by powers
@@ -17,17 +23,6 @@ MAX_TEXT: Final = 1_048_576  # characters of one text: CloudWatch's and Datadog'
 MAX_NAME: Final = 1_024  # characters of what is a name: of an attribute, a logger, a level, an event
 _INT64: Final = 1 << 63
 _SCALARS: Final = frozenset({bool, float, type(None)})
-_TYPE_NAME: Final[Any] = type.__dict__["__name__"]
-
-
-def passes(error: BaseException) -> bool:
-    """Whether an exception is none of ours to hold back: somebody wants the process to end."""
-    return isinstance(error, (KeyboardInterrupt, SystemExit))
-
-
-def type_name(value: Any) -> str:
-    """The name of a value's type, whatever that type's own type does."""
-    return clean_name(_TYPE_NAME.__get__(type(value)))
 
 
 def clean_text(text: str, most: int = MAX_TEXT) -> str:

@@ -62,7 +62,7 @@ def entry_of(log_record: ReadWriteLogRecord) -> Entry:
 
 
 def weight(value: Any) -> int:
-    """An estimate of the bytes that a value takes; a value of very many members, or a cycle, is not walked to its end."""
+    """An estimate of the bytes that a value takes; one of very many members, or a cycle, is not walked to its end."""
     if isinstance(value, (str, bytes)):
         return len(value)
     total, waiting, left = 24, [value], _MAX_NODES

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_logging.export.text import neutralise, neutralise_json, plain, safe_repr
+from otel_logging.export.text import neutralise, neutralise_json, passes, plain, safe_repr, type_name
 from otel_logging.export.tracebacks import shortened, stacktrace
 
 if TYPE_CHECKING:
@@ -41,17 +41,19 @@ class Texts(NamedTuple):
 def texts_of(record: logging.LogRecord) -> Texts:
     """What a record says that nobody has translated. Never raises."""
     stack = record.stack_info
-    return Texts(message_of(record), traceback_of(record), shortened(_text(stack)) if stack else "")
+    return Texts(message_of(record), traceback_of(record), "" if stack is None else shortened(_text(stack)))
 
 
 def message_of(record: logging.LogRecord) -> str:
     """The record's message; where its arguments do not fit, its template and arguments with a marker. Never raises."""
     try:
         return _text(record.getMessage())
-    except Exception as error:
+    except BaseException as error:
+        if passes(error):
+            raise
         template = record.msg if isinstance(record.msg, str) else safe_repr(record.msg)
         args = safe_repr(record.args, 512)
-        return f"{template} <message could not be formatted: {type(error).__name__}; args={args}>"
+        return f"{template} <message could not be formatted: {type_name(error)}; args={args}>"
 
 
 def traceback_of(record: logging.LogRecord) -> str:
@@ -66,7 +68,7 @@ def traceback_of(record: logging.LogRecord) -> str:
         text: Any = record.exc_text
         return shortened(_text(text)) if isinstance(text, str) else ""
     except Exception as error:
-        return f"<traceback could not be formatted: {type(error).__name__}>"
+        return f"<traceback could not be formatted: {type_name(error)}>"
 
 
 class _Seconds:
@@ -124,8 +126,10 @@ def _text(value: Any) -> str:
     if type(value) is str:
         return value
     try:
-        return str.__str__(value) if isinstance(value, str) else str.__str__(str(value))
-    except Exception:
+        return str.__str__(value if issubclass(type(value), str) else str(value))
+    except BaseException as error:
+        if passes(error):
+            raise
         return safe_repr(value)
 
 

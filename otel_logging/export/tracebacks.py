@@ -7,6 +7,7 @@ stands for what was left out between them. Nothing here knows of log records.
 from __future__ import annotations
 
 import traceback
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES: Final = 100  # of one stack: half of them its first ones, half of them its last
 MAX_CHARS: Final = 65_536  # of the whole text: half of them its first ones, half of them its last
+_MAX_PARTS: Final = 20_000  # frames and lines of all stacks together: an exception's notes may have no end
 _HALF: Final = MAX_FRAMES // 2
 _DEEP: Final = 2_000  # frames from which on even looking at all of them takes too long
 
@@ -28,7 +30,7 @@ def qualified(kind: Any) -> str:
 def stacktrace(error: BaseException, trace: TracebackType | None) -> str:
     """The traceback of `error`, its chain and its groups included. Raises only what is to end the process."""
     try:
-        text = "".join(_told(error, trace).format())
+        text = "".join(islice(_told(error, trace).format(), _MAX_PARTS))
     except BaseException as failure:
         if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             raise
