@@ -14,6 +14,7 @@ from opentelemetry.trace import get_current_span
 
 from otel_logging import trouble
 from otel_logging.bridge import attribute_limit, redact, scope, suppressed, translate
+from otel_logging.bridge.interrupted import interrupted
 from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.values import clean_name, passes, safe_str
 from otel_logging.export.guard import exporting
@@ -38,6 +39,7 @@ MAX_DEPTH: Final = 4
 """Nested log calls of one thread: an object that logs itself while it is rendered would go on for ever, by powers."""
 
 _MAX_LOGGERS: Final = 2048  # a logger a call would grow the SDK's cache for ever; beyond this they share one
+_MAX_LATE: Final = 1_000  # records of signal handlers that wait until this thread has finished the one it is at
 _OVERFLOW_LOGGER: Final = "otel_logging.overflow"
 # What our own exporters say while they work would be exported by them in turn, for ever.
 _EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx", "httpcore")
@@ -94,6 +96,7 @@ class _Thread(threading.local):
     passed: logging.Logger | None = None
     trigger: str | None = None  # why that message passes although it would not otherwise
     suppressed: int = 0  # how many of that message's kind were held back before it
+    late: list[tuple[logging.LogRecord, str | None]] | None = None  # made by a signal handler while we were inside
 
 
 thread = _Thread()
@@ -258,6 +261,9 @@ class Pipeline:
         elif exporting.active and clean_name(record.name).partition(".")[0] in _EXPORT_LOGGERS:
             exporting.note(translate.body_of(record))
             self.books.dropped("internal")
+        elif thread.inside and interrupted() and len(thread.late or ()) < _MAX_LATE:
+            record.__dict__[translate.MARK] = True
+            thread.late = [*(thread.late or ()), (record, trigger)]
         elif thread.inside:
             self.books.dropped("internal")  # made by the console's stream or a processor, while it worked for us
             if self.console is not None and self.console.writing:
@@ -330,6 +336,21 @@ class Pipeline:
                 self.books.dropped("no_destination")
         finally:
             thread.inside = False
+        if thread.late:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Keep what signal handlers have logged while this thread was inside."""
+        while late := thread.late:
+            thread.late = None
+            for record, trigger in late:
+                self._keep_late(record, trigger)
+
+    def _keep_late(self, record: logging.LogRecord, trigger: str | None) -> None:
+        try:
+            self._keep(record, trigger)
+        except Exception as error:
+            self._lost(error)
 
     def _wait_for_name(self, name: str, log_record: LogRecord, call: CallScope | None) -> bool:
         """Whether the record waits for its call to be named. What need not wait any more takes the name at once."""
