@@ -28,7 +28,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 from otel_logging import trouble
 from otel_logging.export.deliver import Books, Delivery
 from otel_logging.export.entry import Entry, entry_of
-from otel_logging.export.guard import exporting, inside_export
+from otel_logging.export.guard import exporting, inside_export, prepare
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
@@ -85,6 +85,7 @@ class BatchingProcessor(LogRecordProcessor):
         self._closing = False  # no more records are taken
         self._abandoned = False  # the time for closing is over: what is left is not exported any more
         self._exporter_stopped = False
+        prepare()
         self._begin()
         _processors.add(self)
 
@@ -163,7 +164,7 @@ class BatchingProcessor(LogRecordProcessor):
             thread = self._thread = threading.Thread(target=self._work, name="otel-logging-export", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the interpreter is shutting down: force_flush exports from its own thread then
+            except Exception:  # the interpreter is shutting down, or out of memory: force_flush exports then
                 self._thread = None
                 return False
             return True
