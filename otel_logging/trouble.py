@@ -11,6 +11,7 @@ import time
 from typing import Final
 
 _INTERVAL: Final = 60.0  # seconds between two lines of one kind
+_MAX_SENTENCE: Final = 300  # characters of an error's text
 _MAX_KINDS: Final = 256  # kinds are ours, not the outside's; the bound is for mistakes
 
 # Guards the two tables; writing to stderr happens outside it. Re-entrant, for a signal handler that reports trouble
@@ -40,9 +41,19 @@ def report(kind: str, message: str) -> None:
         pass  # stderr may be closed or full; trouble in reporting trouble must end here
 
 
+def sentence(error: BaseException) -> str:
+    """An error in a few words: its type and its text, if it has one. Never raises."""
+    try:
+        return f"{type(error).__name__}: {error}"[:_MAX_SENTENCE]
+    except Exception:
+        return f"{type.__dict__['__name__'].__get__(type(error))} (its text cannot be had)"
+
+
 def count(kind: str) -> None:
     """Count one incident of `kind` without a line."""
     with _lock:
+        if kind not in _counts and len(_counts) >= _MAX_KINDS:
+            kind = "other"
         _counts[kind] = _counts.get(kind, 0) + 1
 
 

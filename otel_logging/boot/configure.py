@@ -55,7 +55,7 @@ def _step(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        trouble.report("configure", f"{what} is left out: {type(error).__name__}: {error}")
+        trouble.report("configure", f"{what} is left out: {trouble.sentence(error)}")
 
 
 def configure(**settings: Any) -> None:
@@ -136,7 +136,7 @@ def _flush(active: Active, timeout: float) -> bool:
             done = flush(max(int(left * 1000), 1)) is not False and done
         except Exception as error:
             done = False
-            trouble.report("flush", f"a flush failed: {type(error).__name__}: {error}")
+            trouble.report("flush", f"a flush failed: {trouble.sentence(error)}")
     return done
 
 
@@ -231,14 +231,14 @@ def _build_or_leave_alone(settings: Settings, stand_ins: StandIns | None = None)
         _build(active)
     except Exception as error:
         # Half a set-up would lose records silently; the application's own logging is better than that.
-        trouble.report("configure", f"logging is left as it is: {type(error).__name__}: {error}")
+        trouble.report("configure", f"logging is left as it is: {trouble.sentence(error)}")
         _take_down(active, 1.0)
         return None
     return active
 
 
 def _build(active: Active) -> None:
-    from otel_logging.bridge import gate, handler
+    from otel_logging.bridge import gate, handler, makerecord
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.sampling import read_policies
     from otel_logging.export.console import Console
@@ -283,6 +283,8 @@ def _build(active: Active) -> None:
     _patch(active, pipeline)
     handler.set_pipeline(pipeline)
     active.undo.append(lambda: handler.set_pipeline(None))
+    makerecord.install()
+    active.undo.append(makerecord.uninstall)
     gate.install(pipeline)
     active.undo.append(gate.uninstall)
     if stand_ins is None:
@@ -406,11 +408,14 @@ def _resource(settings: Settings) -> Resource:
     from opentelemetry.sdk.resources import Resource
 
     from otel_logging import __version__
+    from otel_logging.bridge.translate import cleaned
 
     attributes: dict[str, Any] = {"telemetry.distro.name": "otel-logging", "telemetry.distro.version": __version__}
     if settings.service_name != "unknown_service":
         attributes["service.name"] = settings.service_name
-    return Resource.create(attributes)
+    made = Resource.create(attributes)
+    # Variables may hold bytes that are no UTF-8; one such value would make every record of this process unsendable.
+    return Resource(cleaned(made.attributes), made.schema_url)
 
 
 def _announce(settings: Settings, pipeline: Pipeline) -> None:

@@ -153,7 +153,7 @@ class Control:
                 try:
                     part()
                 except Exception as error:  # noqa: PERF203 (each part on its own)
-                    trouble.report("control", f"steering by the control file failed: {type(error).__name__}: {error}")
+                    trouble.report("control", f"steering by the control file failed: {trouble.sentence(error)}")
 
     def _apply(self, rules: tuple[Rule, ...]) -> None:
         with self._turn:
@@ -295,7 +295,7 @@ def _after_fork_in_child() -> None:
     try:
         _running.after_fork_in_child()
     except Exception as error:
-        trouble.report("fork_failed", f"a forked child cannot be steered: {type(error).__name__}: {error}")
+        trouble.report("fork_failed", f"a forked child cannot be steered: {trouble.sentence(error)}")
 
 
 if hasattr(os, "register_at_fork"):

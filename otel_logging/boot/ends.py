@@ -90,7 +90,7 @@ class _Work:
             if not self._what(self._seconds):
                 self._lament()
         except Exception as error:
-            trouble.report("end_failed", f"flushing at the end of the process failed: {type(error).__name__}: {error}")
+            trouble.report("end_failed", f"flushing at the end of the process failed: {trouble.sentence(error)}")
         finally:
             self.done = True
 
@@ -274,7 +274,7 @@ def _in_child() -> None:
     try:
         _callbacks.after_fork()
     except Exception as error:
-        trouble.report("fork_failed", f"setting up a forked child failed: {type(error).__name__}: {error}")
+        trouble.report("fork_failed", f"setting up a forked child failed: {trouble.sentence(error)}")
 
 
 def _on_sigterm(_number: int, frame: FrameType | None) -> None:

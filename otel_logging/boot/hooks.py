@@ -17,7 +17,7 @@ def pre_instrument() -> None:
         if settings.read().enabled:
             os.environ["OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION"] = "false"
     except Exception as error:
-        trouble.report("boot", f"the boot hook failed: {type(error).__name__}: {error}")
+        trouble.report("boot", f"the boot hook failed: {trouble.sentence(error)}")
 
 
 def post_instrument() -> None:
@@ -32,4 +32,4 @@ def post_instrument() -> None:
         if configured() is None:
             configure()
     except Exception as error:
-        trouble.report("boot", f"logging is not set up: {type(error).__name__}: {error}")
+        trouble.report("boot", f"logging is not set up: {trouble.sentence(error)}")

@@ -15,8 +15,9 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
 from otel_logging import settings, trouble
-from otel_logging.bridge import redact
+from otel_logging.bridge import mend, redact
 from otel_logging.bridge.ledger import ledger
+from otel_logging.bridge.pipeline import VERDICT
 from otel_logging.bridge.sampling import SamplingLogRecordProcessor, read_policies
 from otel_logging.export import local
 from otel_logging.export.deliver import Delivery
@@ -84,6 +85,11 @@ class LocalLogExporter(LogRecordExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 (the SDK's signature)
         """Nothing is buffered here."""
         return True
+
+
+def _valid(readable: ReadableLogRecord) -> ReadableLogRecord:
+    """A record as OTLP can hold it; ours are."""
+    return readable if getattr(readable.log_record, VERDICT, None) is not None else mend.mended(readable)
 
 
 class _Tally:
@@ -177,13 +183,13 @@ class OtelLoggingExporter(LogRecordExporter):
             self._complaints.say()
             return self._filtered(batch)
         except Exception as error:
-            trouble.report("plugin", f"exporter otel_logging failed on a batch ({type(error).__name__}: {error})")
+            trouble.report("plugin", f"exporter otel_logging failed on a batch ({trouble.sentence(error)})")
             return LogRecordExportResult.FAILURE
 
     def _filtered(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         kept: list[ReadableLogRecord] = []
         ours = 0  # kept records that the books learn of here; our bridge has counted its own
-        for readable in batch:
+        for readable in map(_valid, batch):
             verdict = None
             if self._sampler is not None:
                 verdict = self._sampler.decide(
@@ -232,9 +238,7 @@ class OtelLoggingExporter(LogRecordExporter):
             try:
                 target.shutdown()
             except Exception as error:
-                trouble.report(
-                    "exporter_shutdown", f"an exporter did not stop cleanly ({type(error).__name__}: {error})"
-                )
+                trouble.report("exporter_shutdown", f"an exporter did not stop cleanly ({trouble.sentence(error)})")
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 (the SDK's signature)
         """Nothing is buffered here."""

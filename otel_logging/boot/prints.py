@@ -162,5 +162,5 @@ def _put_out(key: tuple[int, int]) -> None:
 
 
 def _fall_back(line: str, error: Exception) -> None:
-    trouble.report("print_capture_failed", f"a printed line was not captured: {type(error).__name__}: {error}")
+    trouble.report("print_capture_failed", f"a printed line was not captured: {trouble.sentence(error)}")
     _original(line)

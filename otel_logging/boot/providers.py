@@ -11,6 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_logging import trouble
+from otel_logging.bridge import attribute_limit
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
     from opentelemetry import _logs as api
     from opentelemetry.sdk._logs import LoggerProvider
 
-    settings = active.settings
+    settings, limits = active.settings, attribute_limit.from_environment()
+    pipeline.most_attributes = limits.max_log_record_attributes
     if settings.foreign_provider and active.stand_ins is None:
         current = api.get_logger_provider()
         if isinstance(current, LoggerProvider):
@@ -54,7 +56,7 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
             "(is opentelemetry-distro or opentelemetry-configuration installed?); records go to the console only",
         )
         return
-    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False, log_record_limits=limits)
     wanted = [name for name in settings.logs_exporter if name in {"otlp", "local"}]
     if active.stand_ins is not None:
         wanted = [] if settings.logs_exporter == ("none",) else ["stand-in"]
@@ -81,7 +83,8 @@ def _serve_other_bridges(
     from otel_logging.boot.switches import LogSwitch
 
     if type(api.get_logger_provider()).__name__ == "ProxyLoggerProvider":  # the API's word for "none yet"
-        switch, provider = LogSwitch(), LoggerProvider(resource=resource, shutdown_on_exit=False)
+        switch, limits = LogSwitch(), attribute_limit.from_environment()
+        provider = LoggerProvider(resource=resource, shutdown_on_exit=False, log_record_limits=limits)
         provider.add_log_record_processor(switch)
         api.set_logger_provider(provider)
         _global_logs = provider, switch

@@ -127,7 +127,7 @@ class Background:
         try:
             job()
         except Exception as error:
-            trouble.report("recorder", f"a task of the flight recorder failed: {type(error).__name__}: {error}")
+            trouble.report("recorder", f"a task of the flight recorder failed: {trouble.sentence(error)}")
 
     def after_fork_in_child(self) -> None:
         """The thread did not come along, and what was to be done is the parent's to do."""

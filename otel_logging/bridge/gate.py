@@ -20,6 +20,7 @@ from otel_logging.bridge.known import Known
 from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
 from otel_logging.bridge.reasons import REPEAT_GUARD
+from otel_logging.bridge.values import passes
 from otel_logging.policy.engine import KEPT, Verdict
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
         pipeline.handle(record, judged=judged, trigger=trigger)
     try:
         _call_next(self, record)
-    except TypeError:
+    except Exception:
         if isinstance(record.levelno, (int, float)):
             raise
         # The library compares levels. A record made by hand whose level is no number fits no handler; we have it.
@@ -143,7 +144,9 @@ def _passes(logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...],
                 return True
             return pipeline.guards is None or _guarded(pipeline, logger, level, text, (), kwargs)
         return _dropped(pipeline, logger, level, text, kwargs, verdict.reason)
-    except Exception:
+    except BaseException as error:
+        if passes(error):
+            raise
         return True  # a message that cannot be rendered is kept, and repaired on its way
 
 
@@ -226,7 +229,9 @@ def _below(
         pipeline.recorder.remember(memory, logger.name, level, text, kwargs, None)
         if memory.page is None:
             _arm(pipeline, memory)
-    except Exception:
+    except BaseException as error:
+        if passes(error):
+            raise
         return False  # nobody asked for this message; what it cannot be rendered into is nobody's loss
     return False
 

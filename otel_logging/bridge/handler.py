@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry._logs import LoggerProvider, NoOpLogger, get_logger, get_logger_provider
 
 from otel_logging import trouble
-from otel_logging.bridge import scope, translate
-from otel_logging.bridge.values import safe_str
+from otel_logging.bridge import attribute_limit, scope, translate
+from otel_logging.bridge.values import clean_name, passes
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LogRecord
@@ -52,6 +52,19 @@ class LoggingHandler(logging.Handler):
         self._logger_provider = logger_provider or get_logger_provider()
         self._follows_global = logger_provider is None
         self._log_code_attributes = log_code_attributes
+        self._most_attributes = attribute_limit.from_environment().max_log_record_attributes
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """As the library's, but without the handler's lock: an object that is slow to tell its text delays nobody else.
+
+        Nothing in here needs the lock; the providers have their own, and hold them for no code of the application's.
+        """
+        found: Any = self.filter(record)
+        if isinstance(found, logging.LogRecord):  # since Python 3.12 a filter may answer with another record
+            record = found
+        if found:
+            self.emit(record)
+        return found
 
     def emit(self, record: logging.LogRecord) -> None:
         """Emit one record. Whatever goes wrong is reported on stderr and counted, never raised."""
@@ -60,19 +73,25 @@ class LoggingHandler(logging.Handler):
             trouble.report("recursion", "a record made while another was being emitted was left out")
             return
         pipeline = _pipeline
-        if pipeline is not None and translate.MARK in record.__dict__:
-            target = self._target()
-            if target is pipeline.provider or target is pipeline.alias:
-                return
+        ours = pipeline is not None and self._target() in (pipeline.provider, pipeline.alias)
+        if ours and translate.MARK in record.__dict__:
+            return
         token = self._is_emitting.set(True)
         try:
-            logger = get_logger(safe_str(record.name), logger_provider=self._logger_provider)
+            logger = get_logger(clean_name(record.name), logger_provider=self._logger_provider)
             if not isinstance(logger, NoOpLogger) and logger.enabled(
                 severity_number=translate.severity_number(record.levelno)
             ):
-                logger.emit(self._translate(record, pipeline))
-        except Exception as error:
-            trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
+                log_record = self._translate(record, pipeline)
+                attribute_limit.keep(log_record, self._most_attributes)
+                if pipeline is not None and ours and self.formatter is None:
+                    pipeline.books.created()  # it carries a verdict, so that no processor of ours counts it
+                logger.emit(log_record)
+                attribute_limit.tell(log_record)
+        except BaseException as error:
+            if passes(error):
+                raise
+            trouble.report("internal_error", f"a record was lost to {trouble.sentence(error)}")
         finally:
             self._is_emitting.reset(token)
 

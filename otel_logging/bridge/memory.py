@@ -121,4 +121,4 @@ def _tell(event: str, memory: CallMemory, argument: Any) -> None:
         try:
             listener(event, memory, argument)
         except Exception as error:  # noqa: PERF203 (one listener's failure is not the next one's)
-            trouble.report("internal_error", f"a call's {event} was not noted: {type(error).__name__}: {error}")
+            trouble.report("internal_error", f"a call's {event} was not noted: {trouble.sentence(error)}")

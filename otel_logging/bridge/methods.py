@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from otel_logging.bridge.known import Known, Template
     from otel_logging.bridge.memory import CallMemory
-    from otel_logging.bridge.pipeline import Recorder
+    from otel_logging.bridge.partners import Recorder
 
 SOURCE_FILE: Final = logging.addLevelName.__code__.co_filename
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}

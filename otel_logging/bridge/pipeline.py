@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import get_current_span
 
 from otel_logging import trouble
-from otel_logging.bridge import redact, scope, suppressed, translate
+from otel_logging.bridge import attribute_limit, redact, scope, suppressed, translate
+from otel_logging.bridge.interrupted import interrupted
 from otel_logging.bridge.overrides import enabled_without
-from otel_logging.bridge.values import safe_str
+from otel_logging.bridge.values import clean_name, passes, safe_str
 from otel_logging.export.guard import exporting
 from otel_logging.policy.engine import KEPT
 from otel_logging.policy.view import LogView
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry._logs import Logger, LoggerProvider, LogRecord
 
     from otel_logging.bridge.ledger import Ledger
-    from otel_logging.bridge.memory import CallMemory
+    from otel_logging.bridge.partners import Guards, Overrides, Recorder
     from otel_logging.bridge.scope import CallScope
     from otel_logging.export.console import Console
     from otel_logging.policy.engine import PolicySet, Verdict
@@ -38,49 +39,10 @@ MAX_DEPTH: Final = 4
 """Nested log calls of one thread: an object that logs itself while it is rendered would go on for ever, by powers."""
 
 _MAX_LOGGERS: Final = 2048  # a logger a call would grow the SDK's cache for ever; beyond this they share one
+_MAX_LATE: Final = 1_000  # records of signal handlers that wait until this thread has finished the one it is at
 _OVERFLOW_LOGGER: Final = "otel_logging.overflow"
 # What our own exporters say while they work would be exported by them in turn, for ever.
 _EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx", "httpcore")
-
-
-class Recorder(Protocol):
-    """The flight recorder, as gate and pipeline use it (see `bridge.recorder`)."""
-
-    def roll(self, ring: Any) -> None:
-        """A ring's pending entries are to be counted: there are as many as it has room for."""
-
-    def listens(self, logger: logging.Logger) -> bool:
-        """Whether messages of this logger that are below its level are to be remembered."""
-
-    def remember(
-        self, memory: CallMemory, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
-    ) -> None:
-        """Keep a message that was dropped for `reason`, or that was below its level (None)."""
-
-    def admits(self, memory: CallMemory, text: str) -> bool:
-        """Whether a message that is not wanted passes, because its call went wrong a moment ago."""
-
-    def saw(self, memory: CallMemory, record: logging.LogRecord) -> None:
-        """A record of the call is about to be sent; it may be one that triggers."""
-
-
-class Guards(Protocol):
-    """The repeat guard and the storm guard, as the gate uses them (see `bridge.guards`)."""
-
-    def check(self, call: CallScope | None, level: int, msg: Any, kwargs: Mapping[str, Any]) -> str | None:
-        """None to let the message pass, else the reason it is dropped for. Called two frames below the log call."""
-
-    def known_frame(self, call: CallScope, msg: str, kwargs: Mapping[str, Any]) -> bool:
-        """Whether the policies need not look at a line first. Called two frames below the log call."""
-
-
-class Overrides(Protocol):
-    """What lets messages through against every rule: per-call debug (see `bridge.overrides`)."""
-
-    active: bool
-
-    def trigger_for(self, call: CallScope | None, name: str, level: int) -> str | None:
-        """The trigger that lets this message through, or None."""
 
 
 class _Thread(threading.local):
@@ -91,6 +53,7 @@ class _Thread(threading.local):
     passed: logging.Logger | None = None
     trigger: str | None = None  # why that message passes although it would not otherwise
     suppressed: int = 0  # how many of that message's kind were held back before it
+    late: list[tuple[logging.LogRecord, str | None]] | None = None  # made by a signal handler while we were inside
 
 
 thread = _Thread()
@@ -131,6 +94,7 @@ class Pipeline:
         self.before_first_line: Callable[[], None] | None = None
         self.guards: Guards | None = None
         self.resource = dict(resource or {})
+        self.most_attributes: int | None = 128  # of one record; `providers` sets what the environment says
         self._foreign = False
         self._loggers: dict[str, Logger] = {}
 
@@ -231,7 +195,10 @@ class Pipeline:
                     verdict = KEPT
         except Exception:
             verdict = KEPT  # a level that is no number, a record without a message: let translation repair it
-        self.books.created()
+        try:
+            self.books.created()
+        except Exception:
+            return  # no memory, or no stack, for so much as a number
         try:
             if verdict.keep:
                 self._route(record, trigger)
@@ -239,16 +206,21 @@ class Pipeline:
                 self.books.dropped(verdict.reason)
                 suppressed.count(scope.current.get(), verdict.reason)
                 record.__dict__[translate.MARK] = True
-        except Exception as error:
+        except BaseException as error:
             self._lost(error)
+            if passes(error):
+                raise
 
     def _route(self, record: logging.LogRecord, trigger: str | None) -> None:
         """Keep a record, unless it was made by our own work."""
         if thread.depth > MAX_DEPTH:
             self.books.dropped("recursion")
-        elif exporting.active and record.name.partition(".")[0] in _EXPORT_LOGGERS:
+        elif exporting.active and clean_name(record.name).partition(".")[0] in _EXPORT_LOGGERS:
             exporting.note(translate.body_of(record))
             self.books.dropped("internal")
+        elif thread.inside and interrupted() and len(thread.late or ()) < _MAX_LATE:
+            record.__dict__[translate.MARK] = True
+            thread.late = [*(thread.late or ()), (record, trigger)]
         elif thread.inside:
             self.books.dropped("internal")  # made by the console's stream or a processor, while it worked for us
             if self.console is not None and self.console.writing:
@@ -278,9 +250,12 @@ class Pipeline:
         self.books.dropped("recursion")
         trouble.report("recursion", "an object logs while it is being logged, again and again; the innermost go")
 
-    def _lost(self, error: Exception) -> None:
-        self.books.dropped("internal_error")
-        trouble.report("internal_error", f"a record was lost to {type(error).__name__}: {safe_str(error)}")
+    def _lost(self, error: BaseException) -> None:
+        try:
+            self.books.dropped("internal_error")
+            trouble.report("internal_error", f"a record was lost to {trouble.sentence(error)}")
+        except Exception:
+            pass  # no memory, or no stack, to say so
 
     def _keep(self, record: logging.LogRecord, trigger: str | None) -> None:
         held_back, thread.suppressed = thread.suppressed, 0
@@ -309,14 +284,30 @@ class Pipeline:
         try:
             printed = (trigger is None or self.floor <= logging.DEBUG) and self._print(record, log_record)
             if self.provider is not None:
-                if not self._wait_for_name(record.name, log_record, call):
-                    self._emit(record.name, log_record)
+                name = clean_name(record.name)
+                if not self._wait_for_name(name, log_record, call):
+                    self._emit(name, log_record)
             elif printed:
                 self.books.exported()
             else:
                 self.books.dropped("no_destination")
         finally:
             thread.inside = False
+        if thread.late:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Keep what signal handlers have logged while this thread was inside."""
+        while late := thread.late:
+            thread.late = None
+            for record, trigger in late:
+                self._keep_late(record, trigger)
+
+    def _keep_late(self, record: logging.LogRecord, trigger: str | None) -> None:
+        try:
+            self._keep(record, trigger)
+        except Exception as error:
+            self._lost(error)
 
     def _wait_for_name(self, name: str, log_record: LogRecord, call: CallScope | None) -> bool:
         """Whether the record waits for its call to be named. What need not wait any more takes the name at once."""
@@ -335,13 +326,14 @@ class Pipeline:
         log_record = translate.enriched(record, body, extras, event_name=event_name)
         setattr(log_record, VERDICT, KEPT)
         translate.join_call(log_record, call)
-        redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)
+        attribute_limit.keep(log_record, self.most_attributes)
+        redact.transform(self.policies, log_record, scope_name=clean_name(record.name), resource=self.resource)
         return log_record
 
     def _print(self, record: logging.LogRecord, log_record: LogRecord) -> bool:
         if self.console is None:
             return False
-        redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)
+        redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)  # if remembered
         attributes = dict(log_record.attributes or {})
         sid = attributes.pop("call_sid", None)
         if sid is not None and not isinstance(sid, str):
@@ -352,11 +344,12 @@ class Pipeline:
             if key != "logger.name" and not key.startswith(("code.", "exception."))
         }
         return self.console.write(
-            redact.printable(self.policies, record, log_record),
+            redact.named(self.policies, record),
             call_sid=sid,
             trace_id=f"{log_record.trace_id:032x}" if log_record.trace_id else None,
             span_id=f"{log_record.span_id:016x}" if log_record.span_id else None,
             attributes=extras,
+            texts=redact.printable(self.policies, record, log_record),
         )
 
     def tell(self, name: str, log_record: LogRecord) -> None:
@@ -421,7 +414,8 @@ class Pipeline:
                 return
             if len(self._loggers) >= _MAX_LOGGERS:
                 name = _OVERFLOW_LOGGER
-            logger = self._loggers[name] = self.provider.get_logger(self.policies.redact_name(safe_str(name)))
+            logger = self._loggers[name] = self.provider.get_logger(self.policies.redact_name(name))
+        attribute_limit.keep(log_record, self.most_attributes)  # what a call or an override has added since
         redact.transform(self.policies, log_record, scope_name=name, resource=self.resource)  # what was remembered
         logger.emit(log_record)
         if self._foreign:

@@ -186,7 +186,7 @@ class Recorder:
             if isinstance(level, (int, float)) and level >= self._lowest and self._triggers(record):
                 self.trigger(memory, logging.getLevelName(level).lower())
         except Exception as error:
-            trouble.report("recorder", f"a record could not be looked at: {type(error).__name__}: {error}")
+            trouble.report("recorder", f"a record could not be looked at: {trouble.sentence(error)}")
 
     def _triggers(self, record: logging.LogRecord) -> bool:
         def text() -> str:
@@ -233,7 +233,7 @@ class Recorder:
             if tell and memory.call_sid is not None and self._callbacks:
                 self._background.submit(lambda: self._tell(memory.call_sid or "", reason))
         except Exception as error:
-            trouble.report("recorder", f"a call could not be given back: {type(error).__name__}: {error}")
+            trouble.report("recorder", f"a call could not be given back: {trouble.sentence(error)}")
 
     def _tell(self, call_sid: str, reason: str) -> None:
         for callback in tuple(self._callbacks):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_logging import trouble
 from otel_logging.bridge import translate
 from otel_logging.bridge.values import safe_str
+from otel_logging.export.lines import Texts
+from otel_logging.export.tracebacks import shortened
 from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
@@ -207,27 +209,33 @@ class _Holder:
         self.instrumentation_scope: Any = given.instrumentation_scope
 
 
-def printable(policies: PolicySet, record: logging.LogRecord, log_record: LogRecord) -> logging.LogRecord:
-    """The stdlib record that the console is to print: `record` itself, or a copy that says what `log_record` says.
+def printable(policies: PolicySet, record: logging.LogRecord, log_record: LogRecord) -> Texts:
+    """What the console is to print of `record`: what `log_record` says, so that nothing is rendered a second time.
 
     The application's own record is never changed: its other handlers are its own business.
     """
-    text = record.exc_text
-    loose = policies.redact_text(text) if isinstance(text, str) and text and not record.exc_info else text
-    if not getattr(log_record, _DONE, False) and loose is text:
+    body, attributes = log_record.body, log_record.attributes or {}
+    exception = attributes.get("exception.stacktrace")
+    if not isinstance(exception, str):
+        exception = ""
+        if record.exc_info is None and record.exc_text is not None:
+            # It came through a queue, which keeps the text only; no attribute holds that.
+            exception = shortened(policies.redact_text(safe_str(record.exc_text)))
+    stack = attributes.get("code.stacktrace")
+    return Texts(
+        body if isinstance(body, str) else "" if body is None else safe_str(body),
+        exception.rstrip("\n"),
+        stack if isinstance(stack, str) else "",
+    )
+
+
+def named(policies: PolicySet, record: logging.LogRecord) -> logging.LogRecord:
+    """The record under a logger's name that may be shown; a copy where that is another one."""
+    name = policies.redact_name(safe_str(record.name))
+    if name == record.name:
         return record
     shown = copy.copy(record)
-    shown.name = policies.redact_name(safe_str(record.name))
-    body, attributes = log_record.body, log_record.attributes or {}
-    shown.msg, shown.args = body if isinstance(body, str) else "" if body is None else safe_str(body), None
-    shown.exc_text = loose
-    if record.exc_info:
-        shown.exc_info = None
-        stack = attributes.get("exception.stacktrace")
-        shown.exc_text = stack.rstrip("\n") if isinstance(stack, str) else None
-    if record.stack_info:
-        stack = attributes.get("code.stacktrace")
-        shown.stack_info = stack if isinstance(stack, str) else None
+    shown.name = name
     return shown
 
 

@@ -100,7 +100,7 @@ def replay(
         try:
             made = log_record(entry, about, trigger)
         except Exception as error:
-            trouble.report("recorder", f"a remembered record could not be given back: {type(error).__name__}: {error}")
+            trouble.report("recorder", f"a remembered record could not be given back: {trouble.sentence(error)}")
             continue
         if pipeline.give_back(entry[2], made, entry[5]):
             done += 1

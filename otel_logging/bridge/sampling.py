@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
 from otel_logging import settings, trouble
-from otel_logging.bridge import redact, scope, suppressed, translate
+from otel_logging.bridge import attribute_limit, mend, redact, scope, suppressed, translate
 from otel_logging.bridge.ledger import ledger
 from otel_logging.bridge.pipeline import VERDICT, call_key
 from otel_logging.bridge.values import safe_str
@@ -102,6 +102,8 @@ class CallStamper(LogRecordProcessor):
         """Stamp one record."""
         if getattr(log_record.log_record, VERDICT, None) is None:
             join_call_in_force(log_record.log_record)
+        else:
+            attribute_limit.tell(log_record.log_record)
 
     def shutdown(self) -> None:
         """Nothing to shut down."""
@@ -149,6 +151,7 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
         taken = getattr(record, VERDICT, None)
         if taken is None:
             resource = log_record.resource.attributes if log_record.resource is not None else None
+            mend.mend(record)
             join_call_in_force(record)
             verdict = self.decide(record, log_record.instrumentation_scope, resource) or KEPT
             # A second destination has a processor of its own: it must not charge and count the record again.
@@ -160,6 +163,8 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
                 return
         elif not taken.keep:
             return
+        else:
+            attribute_limit.tell(record)
         redact.on_emit(self.policies, log_record, evaluated=taken is None)
         try:
             self._processor.on_emit(log_record)

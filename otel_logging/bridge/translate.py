@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import traceback
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,18 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import TraceFlags
 
 from otel_logging import ids
-from otel_logging.bridge.values import clean_key, clean_text, clean_value, safe_str
+from otel_logging.bridge.values import (
+    clean_key,
+    clean_name,
+    clean_text,
+    clean_value,
+    free_name,
+    passes,
+    safe_str,
+    type_name,
+)
+from otel_logging.export.entry import REPAIRED
+from otel_logging.export.tracebacks import qualified, shortened, stacktrace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +60,8 @@ RESERVED_BY_BACKENDS: Final = frozenset(
 )
 EVENT_NAME_KEYS: Final = ("otel.event.name", "event.name")  # the second is the convention's older name
 _SEVERITY_TEXT: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+_MAX_REPR: Final = 2_000  # characters of one argument of a message that cannot be rendered
+_MAX_ARGS: Final = 10  # and so many of them
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -80,28 +92,48 @@ def severity_number(levelno: Any) -> SeverityNumber:
 
 def severity_text(levelname: Any) -> str:
     """The OTel severity text of a Python level's name: WARN for WARNING, FATAL for CRITICAL, any other as it is."""
-    name = safe_str(levelname)
+    name = clean_name(levelname)
     return _SEVERITY_TEXT.get(name, name)
 
 
 def body_of(record: logging.LogRecord, render: Callable[[logging.LogRecord], str] | None = None) -> str:
     """The rendered message; where rendering fails, the raw message and its arguments with a marker."""
     try:
-        return clean_text(record.getMessage() if render is None else render(record))
-    except Exception as error:
-        why = f"not rendered, {type(error).__name__}; args={_safe_repr(record.args)}"
-        return f"{safe_str(record.msg)} [otel-logging: {why}]"
+        text = record.getMessage() if render is None else render(record)
+        if type(text) is not str:
+            text = str.__str__(text)  # a subclass's characters; what is no text at all fails here
+        return clean_text(text)
+    except BaseException as error:
+        if passes(error):
+            raise
+        why = f"not rendered, {type_name(error)}; args={_safe_args(getattr(record, 'args', None))}"
+        return f"{safe_str(getattr(record, 'msg', None))} [otel-logging: {why}]"
+
+
+def _safe_args(args: Any) -> str:
+    """Arguments as `repr` has them, each on its own: one that has none does not cost the others."""
+    if type(args) is tuple and args:
+        texts = ", ".join(_safe_repr(arg) for arg in args[:_MAX_ARGS])
+        more = ", …" if len(args) > _MAX_ARGS else "," if len(args) == 1 else ""
+        return f"({texts}{more})"
+    return _safe_repr(args)
 
 
 def _safe_repr(value: Any) -> str:
     try:
-        return clean_text(repr(value))[:2000]
-    except Exception as error:
-        return f"[{type(error).__name__}]"
+        text = repr(value)
+        return clean_text(text if type(text) is str else str.__str__(text), _MAX_REPR)
+    except BaseException as error:
+        if passes(error):
+            raise
+        return f"[{type_name(value)}: {type_name(error)}]"
 
 
 def timestamps(record: logging.LogRecord) -> tuple[int, int]:
-    """Nanoseconds since 1970: when the record was made and when we saw it. A time that cannot be is replaced by now."""
+    """Nanoseconds since 1970: when the record was made and when we saw it.
+
+    A time that cannot be is replaced by now: then both are the same object.
+    """
     observed = time_ns()
     try:
         created = record.created
@@ -119,55 +151,51 @@ def exception_attributes(record: logging.LogRecord, *, drop_in: bool = False) ->
     made with one text that text, whatever its `__str__` makes of it.
     """
     info: Any = record.exc_info
-    if not info:
+    if info is None:
         return {}
+    found: dict[str, str] = {}
     try:
-        error = info[1] if isinstance(info, tuple) else info
+        if not info:
+            return {}
+        error, trace = (info[1], info[2]) if isinstance(info, tuple) else (info, getattr(info, "__traceback__", None))
         kind = type(error) if isinstance(error, BaseException) else (info[0] if isinstance(info, tuple) else None)
         if kind is None:
             return {}
-        found = {"exception.type": clean_text(kind.__name__ if drop_in else _qualified(kind))}
+        # Each on its own: an exception whose text cannot be had still has a type and a stack.
+        found["exception.type"] = clean_name(kind.__name__ if drop_in else qualified(kind))
         if isinstance(error, BaseException):
-            if drop_in and _made_with_one_text(error):
-                found["exception.message"] = clean_text(error.args[0])
-            elif message := safe_str(error):  # the conventions leave an empty one out
+            if message := _message(error, drop_in=drop_in):  # the conventions leave an empty one out
                 found["exception.message"] = message
-            found["exception.stacktrace"] = _stacktrace(
-                error, info[2] if isinstance(info, tuple) else error.__traceback__
-            )
-        return found
-    except Exception as failure:
-        return {"exception.type": f"[otel-logging: exception cannot be read: {type(failure).__name__}]"}
+            found["exception.stacktrace"] = clean_text(stacktrace(error, trace))
+    except BaseException as failure:
+        if passes(failure):
+            raise
+        found.setdefault("exception.type", f"[otel-logging: exception cannot be read: {type_name(failure)}]")
+    return found
+
+
+def _message(error: BaseException, *, drop_in: bool) -> str | None:
+    try:
+        if drop_in and _made_with_one_text(error):
+            return clean_text(error.args[0])
+    except Exception:
+        pass  # `args` may be a property of its own, and its text may be had all the same
+    return safe_str(error) or None
 
 
 def _made_with_one_text(error: BaseException) -> bool:
     return len(error.args) == 1 and type(error.args[0]) is str
 
 
-def _qualified(kind: type) -> str:
-    module = getattr(kind, "__module__", None)
-    name = getattr(kind, "__qualname__", kind.__name__)
-    return name if module in {None, "builtins"} else f"{module}.{name}"
-
-
-def _stacktrace(error: BaseException, trace: Any) -> str:
-    try:
-        lines = traceback.format_exception(type(error), error, trace)
-    except Exception as failure:
-        # Formatting calls the exception's own code; frames alone never do.
-        try:
-            lines = [
-                *traceback.format_tb(trace),
-                f"{_qualified(type(error))}: [{type(failure).__name__} while formatting]",
-            ]
-        except Exception:
-            lines = [f"[otel-logging: traceback cannot be formatted: {type(failure).__name__}]"]
-    return clean_text("".join(lines))
-
-
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     """What the caller gave as `extra`, and what filters and formatters put on the record; values still raw."""
-    return {key: value for key, value in record.__dict__.items() if key not in _OWN_FIELDS}
+    found: dict[str, Any] = {}
+    for key, value in record.__dict__.items():
+        if type(key) is not str:  # its `__hash__` and its `__eq__` may raise: it is never looked up
+            found[free_name(clean_key(key), found)] = value
+        elif key not in _OWN_FIELDS:
+            found[key] = value
+    return found
 
 
 def plain(
@@ -178,7 +206,7 @@ def plain(
 ) -> LogRecord:
     """Translate as the official handler does: severity, body, extras, event name, exception, optionally code."""
     body = body_of(record, render)  # first: a formatter may add attributes to the record
-    attributes = {clean_key(key): clean_value(value) for key, value in extras_of(record).items()}
+    attributes = cleaned(extras_of(record))
     event_name = _take_event_name(attributes)
     if code_attributes:
         attributes.update(_code_attributes(record))
@@ -189,16 +217,18 @@ def plain(
 def enriched(record: logging.LogRecord, body: str, extras: Mapping[str, Any], *, event_name: str | None) -> LogRecord:
     """Translate for `configure()`: `extras` are cleaned and named already (see `named_extras`)."""
     attributes: dict[str, Any] = dict(extras)
-    attributes["logger.name"] = safe_str(record.name)
+    attributes["logger.name"] = clean_name(record.name)
     attributes.update(_code_attributes(record))
     attributes.update(exception_attributes(record))
-    if record.stack_info:
-        attributes["code.stacktrace"] = safe_str(record.stack_info)
+    if record.stack_info is not None:
+        attributes["code.stacktrace"] = shortened(safe_str(record.stack_info))
     return _made(record, body, attributes, event_name)
 
 
 def _made(record: logging.LogRecord, body: str, attributes: dict[str, Any], event_name: str | None) -> LogRecord:
     created, observed = timestamps(record)
+    if created is observed or type(record.levelno) is not int:
+        _tell_repairs(attributes, record, time=created is observed)
     return LogRecord(
         timestamp=created,
         observed_timestamp=observed,
@@ -211,14 +241,24 @@ def _made(record: logging.LogRecord, body: str, attributes: dict[str, Any], even
     )
 
 
+def _tell_repairs(attributes: dict[str, Any], record: logging.LogRecord, *, time: bool) -> None:
+    """Say which numbers of a record could not be kept: a number has no room for a marker."""
+    repaired = ["timestamp"] if time else []
+    if not isinstance(record.levelno, (int, float)) or record.levelno != record.levelno:
+        repaired.append("severity")
+    if repaired:
+        attributes[REPAIRED] = repaired
+
+
 def named_extras(record: logging.LogRecord, bound: Mapping[str, Any] | None) -> tuple[dict[str, Any], str | None]:
     """The caller's extras and the call's bound attributes, cleaned, and the event name that stood among them.
 
     A record's own extra wins over a bound attribute. A name that Datadog would let overwrite the record (`status`,
     `service`, …) is kept as `extra.<name>`.
     """
-    found = named(bound) if bound else {}
-    found.update(named(extras_of(record)))
+    found = named(extras_of(record))
+    if bound:
+        found = {**named(bound), **found}
     return found, _take_event_name(found)
 
 
@@ -227,7 +267,18 @@ def named(values: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in list(values.items()):
         name = clean_key(key)
-        found[f"extra.{name}" if name in RESERVED_BY_BACKENDS else name] = clean_value(value)
+        if name in RESERVED_BY_BACKENDS:
+            name = f"extra.{name}"
+        found[name if name not in found else free_name(name, found)] = clean_value(value)
+    return found
+
+
+def cleaned(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` cleaned, under their own names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = clean_key(key)
+        found[name if name not in found else free_name(name, found)] = clean_value(value)
     return found
 
 
@@ -254,7 +305,7 @@ def _take_event_name(attributes: dict[str, Any]) -> str | None:
     for key in EVENT_NAME_KEYS:
         value = attributes.pop(key, None)
         if found is None and value is not None:
-            found = safe_str(value)
+            found = clean_name(value)
     return found
 
 

@@ -54,7 +54,7 @@ def every(key: Hashable, seconds: float) -> bool:
                 return _granted("every", held)
             held.refused += 1
     except Exception as error:
-        return _wrong("every", f"{type(error).__name__}: {error}")
+        return _wrong("every", trouble.sentence(error))
     return _refused("every")
 
 
@@ -76,7 +76,7 @@ def every_n(key: Hashable, n: int) -> bool:
                 return _granted("every_n", held)
             held.refused += 1
     except Exception as error:
-        return _wrong("every_n", f"{type(error).__name__}: {error}")
+        return _wrong("every_n", trouble.sentence(error))
     return _refused("every_n")
 
 
@@ -91,7 +91,7 @@ def once_per_call(key: Hashable) -> bool:
                 return True
             store.move_to_end(at)
     except Exception as error:
-        return _wrong("once_per_call", f"{type(error).__name__}: {error}")
+        return _wrong("once_per_call", trouble.sentence(error))
     return _refused("once_per_call")
 
 

@@ -53,7 +53,7 @@ def header_for(host: str | None, existing: str | None) -> str | None:
             return None
         merged = baggage.merge(existing, call_sid)
     except Exception as error:
-        trouble.report("baggage_failed", f"a request goes out without its call: {type(error).__name__}: {error}")
+        trouble.report("baggage_failed", f"a request goes out without its call: {trouble.sentence(error)}")
         return None
     if merged is None:
         trouble.report("baggage_full", "a request goes out without its call: its baggage header has no room left")
@@ -182,7 +182,7 @@ def _add(request: Any) -> Any:
         before = request.headers.copy()
         request.headers[baggage.HEADER] = merged
     except Exception as error:
-        trouble.report("baggage_failed", f"a request goes out without its call: {type(error).__name__}: {error}")
+        trouble.report("baggage_failed", f"a request goes out without its call: {trouble.sentence(error)}")
         return None
     return before
 

@@ -75,7 +75,7 @@ def use_tracer(
         _salt = f"{random.getrandbits(64):016x}"
         _tracer = tracer
     except Exception as error:
-        trouble.report("call_span_failed", f"no spans are made for calls: {type(error).__name__}: {error}")
+        trouble.report("call_span_failed", f"no spans are made for calls: {trouble.sentence(error)}")
 
 
 def tracing() -> bool:
@@ -114,7 +114,7 @@ def start(
         finally:
             _wanted.trace_id = 0
     except Exception as error:
-        trouble.report("call_span_failed", f"a call got no span: {type(error).__name__}: {error}")
+        trouble.report("call_span_failed", f"a call got no span: {trouble.sentence(error)}")
         return None
 
 
@@ -125,7 +125,7 @@ def end(span: Span, reason: str, attributes: Mapping[str, Any]) -> None:
             span.set_attributes({**scalars(_redact(scalars(attributes))), "otel_logging.end_reason": reason})
         span.end(time.time_ns())
     except Exception as error:
-        trouble.report("call_span_failed", f"a call's span was not ended: {type(error).__name__}: {error}")
+        trouble.report("call_span_failed", f"a call's span was not ended: {trouble.sentence(error)}")
 
 
 def record_error(span: Span, error: BaseException) -> None:

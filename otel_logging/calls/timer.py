@@ -103,7 +103,7 @@ class Timer:
             try:
                 run()
             except Exception as error:
-                trouble.report("timer_failed", f"a timed task failed: {type(error).__name__}: {error}")
+                trouble.report("timer_failed", f"a timed task failed: {trouble.sentence(error)}")
             del run, entry  # a thread that sleeps must not keep a call alive
 
     def _next(self, me: threading.Thread) -> Scheduled | None:

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk._logs import LogRecordProcessor
 
 from otel_logging import trouble
-from otel_logging.export.deliver import Books, Delivery, sentence
+from otel_logging.export.deliver import Books, Delivery
 from otel_logging.export.entry import Entry, entry_of
-from otel_logging.export.guard import exporting, inside_export
+from otel_logging.export.guard import exporting, inside_export, prepare
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchingProcessor", "Books", "exporting"]
 
+_BATCH_BYTES: Final = 2 * 1024 * 1024  # estimated; Collectors take 4 MiB over gRPC, and records are 1 MB at most
 CLOSE_MILLIS: Final = 5_000
 _EXPORTER_GRACE: Final = 1.0  # seconds that a worker gets to come back after its exporter was told to stop
 
@@ -84,6 +85,7 @@ class BatchingProcessor(LogRecordProcessor):
         self._closing = False  # no more records are taken
         self._abandoned = False  # the time for closing is over: what is left is not exported any more
         self._exporter_stopped = False
+        prepare()
         self._begin()
         _processors.add(self)
 
@@ -113,7 +115,7 @@ class BatchingProcessor(LogRecordProcessor):
             entry = entry_of(log_record)
         except Exception as error:
             self._books.dropped("poison")
-            trouble.report("poison", f"a record could not be queued for export ({type(error).__name__}: {error})")
+            trouble.report("poison", f"a record could not be queued for export ({trouble.sentence(error)})")
             return
         if entry.size > self._max_bytes:
             self._full()
@@ -162,7 +164,7 @@ class BatchingProcessor(LogRecordProcessor):
             thread = self._thread = threading.Thread(target=self._work, name="otel-logging-export", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the interpreter is shutting down: force_flush exports from its own thread then
+            except Exception:  # the interpreter is shutting down, or out of memory: force_flush exports then
                 self._thread = None
                 return False
             return True
@@ -186,7 +188,7 @@ class BatchingProcessor(LogRecordProcessor):
             self._linger()
             self._drain()
         except Exception as error:
-            trouble.report("export_worker", f"the export worker met {type(error).__name__}: {error}; it goes on")
+            trouble.report("export_worker", f"the export worker met {trouble.sentence(error)}; it goes on")
             time.sleep(self._delay)
 
     def _linger(self) -> None:
@@ -233,13 +235,15 @@ class BatchingProcessor(LogRecordProcessor):
 
     def _take(self) -> list[ReadableLogRecord]:
         batch: list[ReadableLogRecord] = []
-        while len(batch) < self._batch_size:
+        size = 0
+        while len(batch) < self._batch_size and size < _BATCH_BYTES:
             try:
                 entry = self._queue.popleft()
             except IndexError:
                 break
             self._delivery.in_flight += 1
             self._bytes_out += entry.size
+            size += entry.size
             batch.append(entry.record)
         return batch
 
@@ -320,7 +324,7 @@ class BatchingProcessor(LogRecordProcessor):
                 self._exporter.shutdown()  # type: ignore[no-untyped-call]
         except Exception as error:
             trouble.report(
-                "exporter_shutdown", f"{type(self._exporter).__name__} did not stop cleanly ({sentence(error)})"
+                "exporter_shutdown", f"{type(self._exporter).__name__} did not stop cleanly ({trouble.sentence(error)})"
             )
 
     def after_fork_in_child(self, exporter: LogRecordExporter | None = None) -> None:

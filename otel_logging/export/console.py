@@ -20,6 +20,8 @@ from otel_logging.export.text import ascii_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otel_logging.export.lines import Texts
+
 __all__ = ["Console", "Stream", "human_line", "json_line"]
 
 _KEPT_WHILE_BUSY: Final = 16
@@ -75,8 +77,12 @@ class Console:
         trace_id: int | str | None = None,
         span_id: int | str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        texts: Texts | None = None,
     ) -> bool:
-        """Format the record and write it through, if the mode lets it pass; tells whether it did. Never raises."""
+        """Format the record and write it through, if the mode lets it pass; tells whether it did. Never raises.
+
+        `texts` is what the record says, where that is known already.
+        """
         try:
             # A record made by hand may have a level that is no number: shown rather than hidden.
             level = record.levelno if isinstance(record.levelno, (int, float)) else logging.CRITICAL
@@ -90,9 +96,10 @@ class Console:
                     trace_id=trace_id,
                     span_id=span_id,
                     attributes=attributes,
+                    texts=texts,
                 )
             else:
-                line = human_line(record)
+                line = human_line(record, texts)
         except Exception as error:
             trouble.report("console_format", f"a record could not be shown on the console ({type(error).__name__})")
             return False
@@ -126,7 +133,7 @@ class Console:
             self._broken = False
             return True
         except Exception as error:
-            self._trouble(f"standard output cannot be written ({type(error).__name__}: {error})")
+            self._trouble(f"standard output cannot be written ({trouble.sentence(error)})")
             return False
 
     def _usable(self) -> Stream | None:

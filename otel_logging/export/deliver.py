@@ -67,7 +67,7 @@ class Delivery:
         except Exception as error:
             if len(batch) == 1:
                 self._settle(1, "poison")
-                trouble.report("poison", f"a record cannot be exported and was dropped ({sentence(error)})")
+                trouble.report("poison", f"a record cannot be exported and was dropped ({trouble.sentence(error)})")
             elif self._hurry() or time.monotonic() > until:
                 self._undelivered(batch, error)
             else:
@@ -84,7 +84,7 @@ class Delivery:
         """Where records end that could not be handed over, for no fault of their own: retry and spool belong here."""
         self._settle(len(batch), "export_failed")
         if error is not None or not hasattr(self._exporter, "failure"):  # ours tell their story themselves
-            why = sentence(error) if error is not None else "it said no more"
+            why = trouble.sentence(error) if error is not None else "it said no more"
             name = type(self._exporter).__name__
             trouble.report("export_failed", f"{name} could not deliver a batch ({why}); {len(batch)} records were lost")
 
@@ -95,11 +95,3 @@ class Delivery:
             self._books.dropped(reason, n)
             self.lost += n
         self.in_flight -= n
-
-
-def sentence(error: BaseException) -> str:
-    """An error in a few words."""
-    try:
-        return f"{type(error).__name__}: {error}"[:300]
-    except Exception:
-        return type(error).__name__

@@ -10,12 +10,18 @@ from opentelemetry.context import Context
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 
+from otel_logging.export import record_size
+
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+REPAIRED: Final = "otel_logging.repaired"
+"""On a record some of whose numbers could not be kept: which of them, as a list of texts."""
 
 # Bytes that a queued record, and each of its attributes, take beside their texts: measured, CPython 3.11.
 _OVERHEAD: Final = 850
 _PER_ATTRIBUTE: Final = 120
+_MAX_NODES: Final = 50_000  # of one value; ours have fewer
 _NO_CONTEXT: Final = Context()
 
 
@@ -43,6 +49,8 @@ def entry_of(log_record: ReadWriteLogRecord) -> Entry:
         pairs = attributes.copy() if isinstance(attributes, BoundedAttributes) else attributes
         for key, value in pairs.items():
             size += _PER_ATTRIBUTE + len(key) + (len(value) if isinstance(value, str) else weight(value))
+    if size > record_size.SUSPECT:
+        size = _OVERHEAD + record_size.fit(api_record)
     resource = log_record.resource
     readable = ReadableLogRecord(
         log_record=api_record,
@@ -53,13 +61,23 @@ def entry_of(log_record: ReadWriteLogRecord) -> Entry:
     return Entry(readable, size)
 
 
-def weight(value: Any, depth: int = 0) -> int:
-    """An estimate of the bytes that a value takes; cheap, and bounded in depth."""
+def weight(value: Any) -> int:
+    """An estimate of the bytes that a value takes; one of very many members, or a cycle, is not walked to its end."""
     if isinstance(value, (str, bytes)):
         return len(value)
-    if depth < 4:
-        if isinstance(value, Mapping):
-            return 64 + sum(64 + weight(key) + weight(item, depth + 1) for key, item in value.items())
-        if isinstance(value, (list, tuple)):
-            return 64 + sum(16 + weight(item, depth + 1) for item in value)
-    return 24
+    total, waiting, left = 24, [value], _MAX_NODES
+    while waiting and left:
+        left -= 1
+        one = waiting.pop()
+        if isinstance(one, (str, bytes)):
+            total += len(one)
+        elif isinstance(one, Mapping):
+            total += 64 + 64 * len(one)
+            waiting += one.keys()
+            waiting += one.values()
+        elif isinstance(one, (list, tuple)):
+            total += 64 + 16 * len(one)
+            waiting += one
+        else:
+            total += 8
+    return total

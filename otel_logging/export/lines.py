@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import json
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_logging.export.text import neutralise, neutralise_json, plain, safe_repr
+from otel_logging.export.text import neutralise, neutralise_json, passes, plain, safe_repr, type_name
+from otel_logging.export.tracebacks import shortened, stacktrace
 
 if TYPE_CHECKING:
     import logging
 
 _INDENT: Final = "    "
+_MAX_NAME: Final = 1_024  # characters of a level's, module's or logger's name
 # Keys that a line has of its own; an extra of that name goes under `extra.<name>` and never overwrites them.
 FIXED_KEYS: Final = frozenset(
     {"timestamp", "level", "module", "message", "logger", "call_sid", "trace_id", "span_id", "service", "exception",
@@ -29,15 +30,30 @@ FIXED_KEYS: Final = frozenset(
 )  # fmt: skip
 
 
+class Texts(NamedTuple):
+    """What a record says, where that is known already: nothing of the application's is rendered a second time."""
+
+    message: str
+    exception: str = ""
+    stack: str = ""
+
+
+def texts_of(record: logging.LogRecord) -> Texts:
+    """What a record says that nobody has translated. Never raises."""
+    stack = record.stack_info
+    return Texts(message_of(record), traceback_of(record), "" if stack is None else shortened(_text(stack)))
+
+
 def message_of(record: logging.LogRecord) -> str:
     """The record's message; where its arguments do not fit, its template and arguments with a marker. Never raises."""
     try:
-        message = record.getMessage()
-        return message if isinstance(message, str) else str(message)
-    except Exception as error:
+        return _text(record.getMessage())
+    except BaseException as error:
+        if passes(error):
+            raise
         template = record.msg if isinstance(record.msg, str) else safe_repr(record.msg)
         args = safe_repr(record.args, 512)
-        return f"{template} <message could not be formatted: {type(error).__name__}; args={args}>"
+        return f"{template} <message could not be formatted: {type_name(error)}; args={args}>"
 
 
 def traceback_of(record: logging.LogRecord) -> str:
@@ -47,12 +63,12 @@ def traceback_of(record: logging.LogRecord) -> str:
         if isinstance(exc_info, BaseException):
             exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
         if isinstance(exc_info, tuple) and len(exc_info) == 3 and exc_info[0] is not None:
-            return "".join(traceback.format_exception(*exc_info)).rstrip("\n")
+            return stacktrace(exc_info[1], exc_info[2]).rstrip("\n")
         # A record that came through a QueueHandler has lost its exception and kept the text.
         text: Any = record.exc_text
-        return text if isinstance(text, str) else ""
+        return shortened(_text(text)) if isinstance(text, str) else ""
     except Exception as error:
-        return f"<traceback could not be formatted: {type(error).__name__}>"
+        return f"<traceback could not be formatted: {type_name(error)}>"
 
 
 class _Seconds:
@@ -94,15 +110,33 @@ def _json_millis(created: float) -> str:
     return f"{_utc_time.text(seconds)}.{millis:03d}Z"
 
 
-def human_line(record: logging.LogRecord) -> str:
+def human_line(record: logging.LogRecord, texts: Texts | None = None) -> str:
     """`[local time] LEVEL    [module] message`, without a last newline; a traceback follows on indented lines."""
-    line = neutralise(f"[{_human_time(record.created)}] {record.levelname!s:<8} [{record.module}] {message_of(record)}")
-    more = traceback_of(record)
-    if record.stack_info:
-        more = f"{more}\n{record.stack_info}" if more else str(record.stack_info)
-    if not more:
+    message, exception, stack = texts or texts_of(record)
+    head = f"[{_human_time(record.created)}] {_name(record.levelname):<8} [{_name(record.module)}] "
+    line = neutralise(head + message)
+    if not exception and not stack:
         return line
+    more = f"{exception}\n{stack}" if exception and stack else exception or stack
     return "\n".join([line, *(_INDENT + neutralise(part) for part in more.split("\n"))])
+
+
+def _text(value: Any) -> str:
+    """`value` as a str of no other class; a marker for what has no text."""
+    if type(value) is str:
+        return value
+    try:
+        return str.__str__(value if issubclass(type(value), str) else str(value))
+    except BaseException as error:
+        if passes(error):
+            raise
+        return safe_repr(value)
+
+
+def _name(value: Any) -> str:
+    """What serves as a name; records made by hand may have anything for one, of any length."""
+    text = value if type(value) is str else _text(value)
+    return text if len(text) <= _MAX_NAME else text[: _MAX_NAME - 1] + "…"
 
 
 def _hex(value: int | str | None, digits: int) -> str | None:
@@ -126,6 +160,7 @@ def json_line(
     trace_id: int | str | None = None,
     span_id: int | str | None = None,
     attributes: Mapping[str, Any] | None = None,
+    texts: Texts | None = None,
 ) -> str:
     """One JSON object in the documented order of keys, UTF-8 kept readable, without a last newline.
 
@@ -136,13 +171,15 @@ def json_line(
         trace_id: as a number or as hex digits; left out when None or 0.
         span_id: as `trace_id`.
         attributes: the caller's extras. One that bears the name of a fixed key appears as `extra.<name>`.
+        texts: message, exception and stack; rendered from the record when None.
     """
+    message, exception, stack = texts or texts_of(record)
     fields: dict[str, Any] = {
         "timestamp": _json_time(record.created),
-        "level": record.levelname,
-        "module": record.module,
-        "message": message_of(record),
-        "logger": record.name,
+        "level": _name(record.levelname),
+        "module": _name(record.module),
+        "message": message,
+        "logger": _name(record.name),
     }
     if call_sid is None and attributes:
         given = attributes.get("call_sid")
@@ -156,10 +193,10 @@ def json_line(
     fields["service"] = service
     if attributes:
         _add_extras(fields, attributes)
-    if error := traceback_of(record):
-        fields["exception"] = error
-    if record.stack_info:
-        fields["stack_info"] = record.stack_info
+    if exception:
+        fields["exception"] = exception
+    if stack:
+        fields["stack_info"] = stack
     try:
         return neutralise_json(_encode(fields))
     except Exception:  # NaN, a cycle, an odd key, a dict that changes under us: the slow way knows them all

@@ -48,7 +48,7 @@ class _Store:
             reason = error.strerror or type(error).__name__
             self.failure = f"the local store {self._folder} cannot be written ({reason})"
         except Exception as error:
-            self.failure = f"the local store {self._folder} cannot be written ({type(error).__name__}: {error})"
+            self.failure = f"the local store {self._folder} cannot be written ({trouble.sentence(error)})"
         trouble.report(
             "local_store",
             f"{self.failure}; {len(batch)} {what} were lost; make the folder writable, free space on its disk, "

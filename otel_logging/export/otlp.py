@@ -118,7 +118,7 @@ class _Guarded:
             try:
                 result: Any = self._current().export(batch)
             except OSError as error:  # the network; upstream answers with FAILURE, but its transports may change
-                notes.append(f"{type(error).__name__}: {error}")
+                notes.append(trouble.sentence(error))
                 result = None
         if result is LogRecordExportResult.SUCCESS or result is SpanExportResult.SUCCESS:
             self.failure = None
@@ -233,7 +233,7 @@ class GuardedSpanExporter(SpanExporter):
         try:
             sent = self._inner.export(spans, "spans")
         except Exception as error:
-            trouble.report("otlp_failed", f"{len(spans)} spans could not be exported ({type(error).__name__}: {error})")
+            trouble.report("otlp_failed", f"{len(spans)} spans could not be exported ({trouble.sentence(error)})")
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
@@ -308,7 +308,7 @@ def _built(build: Callable[[], _BuiltT], what: str) -> _BuiltT | None:
     except Exception as error:
         trouble.report(
             "otlp_setup",
-            f"the OTLP exporter for {what} cannot be set up ({type(error).__name__}: {error}); check the "
+            f"the OTLP exporter for {what} cannot be set up ({trouble.sentence(error)}); check the "
             "OTEL_EXPORTER_OTLP_* variables; nothing is sent",
         )
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,15 +32,17 @@ _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
 
 _dump: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
-_dump_ascii: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def line(request: Mapping[str, Any]) -> bytes:
-    """One request as one line of JSON, UTF-8, newline included. A line with lone surrogates is written in ASCII."""
+    """One request as one line of JSON, UTF-8, newline included. A lone surrogate becomes its name as text."""
+    text = _dump(request) + "\n"
     try:
-        return (_dump(request) + "\n").encode()
+        return text.encode()
     except UnicodeEncodeError:
-        return (_dump_ascii(request) + "\n").encode()
+        # Not an escape of JSON's: strict parsers refuse the whole line for one.
+        return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode()
 
 
 def encode_logs(batch: Sequence[ReadableLogRecord]) -> dict[str, Any]:
@@ -98,7 +101,7 @@ def _log(readable: ReadableLogRecord) -> dict[str, Any]:
     try:
         return _log_fields(readable)
     except Exception as error:
-        why = f"{type(error).__name__}: {error}"
+        why = trouble.sentence(error)
         trouble.report("otlp_json", f"a record could not be written whole ({why})")
         record = readable.log_record
         body = {"stringValue": f"<record could not be written: {why}>"}
@@ -135,7 +138,7 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
     try:
         return _span_fields(span)
     except Exception as error:
-        why = f"{type(error).__name__}: {error}"
+        why = trouble.sentence(error)
         trouble.report("otlp_json", f"a span could not be written whole ({why})")
         return {"name": f"<span could not be written: {why}>"}
 

@@ -19,6 +19,7 @@ _UNSAFE_IN_JSON: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+_TYPE_NAME: Final[Any] = type.__dict__["__name__"]
 _MAX_REPR: Final = 4096  # characters kept of the repr of an object that JSON does not know
 _MAX_DEPTH: Final = 16
 _MAX_NODES: Final = 10_000
@@ -70,12 +71,26 @@ def ascii_json(encoded: str) -> str:
     return _NOT_ASCII.sub(_json_escape, encoded)
 
 
+def passes(error: BaseException) -> bool:
+    """Whether an exception is none of ours to hold back: somebody wants the process to end."""
+    return isinstance(error, (KeyboardInterrupt, SystemExit))
+
+
+def type_name(value: Any) -> str:
+    """The name of a value's type, whatever that type's own type does."""
+    name: str = _TYPE_NAME.__get__(type(value))
+    return name
+
+
 def safe_repr(value: Any, limit: int = _MAX_REPR) -> str:
     """`repr(value)` of at most `limit` characters; a marker with the type's name where repr itself fails."""
     try:
         text = repr(value)
-    except Exception as error:
-        return f"<{type(value).__name__} whose repr() failed: {type(error).__name__}>"
+        text = text if type(text) is str else str.__str__(text)
+    except BaseException as error:
+        if passes(error):
+            raise
+        return f"<{type_name(value)} whose repr() failed: {type_name(error)}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -107,8 +122,9 @@ def plain(value: Any, _path: tuple[int, ...] = (), _budget: _Budget | None = Non
             if isinstance(value, Mapping):
                 return {_key(key): plain(item, path, budget) for key, item in list(value.items())}
             return [plain(item, path, budget) for item in list(value)]
-    except Exception:
-        pass  # a class that lies about what it is: its repr says the rest
+    except BaseException as error:  # a class that lies about what it is: its repr says the rest
+        if passes(error):
+            raise
     return safe_repr(value)
 
 

@@ -92,3 +92,15 @@ class TestCount:
         assert trouble.counts() == {}
         trouble.report("kind", "wrong")
         assert capsys.readouterr().err.count("wrong") == 2
+
+
+def test_sentence():
+    """An error that has no text is named all the same, and a long one is cut."""
+
+    class Bad(Exception):
+        def __str__(self):
+            raise RuntimeError("no")
+
+    assert trouble.sentence(Bad()) == "Bad (its text cannot be had)"
+    assert trouble.sentence(ValueError("x")) == "ValueError: x"
+    assert len(trouble.sentence(ValueError("x" * 10_000))) == 300

@@ -296,3 +296,41 @@ class TestBesideConfigure:
             logger.warning("m")
             assert sink.bodies == bodies(exporter) == ["m"]
         assert exporter.get_finished_logs()[0].log_record.attributes["call_sid"] == "CA1"
+
+
+class TestNoLock:
+    def test_a_slow_object_delays_nobody(self):
+        """While one thread waits for an object's text, others log through the same handler."""
+        exporter = InMemoryLogRecordExporter()
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+        handler = LoggingHandler(logger_provider=provider)
+        inside, go_on = threading.Event(), threading.Event()
+
+        class Slow:
+            def __str__(self):
+                inside.set()
+                assert go_on.wait(30)
+                return "slow"
+
+        slow = threading.Thread(target=handler.handle, args=(logging.makeLogRecord({"msg": Slow(), "levelno": 20}),))
+        slow.start()
+        assert inside.wait(30)
+        other = threading.Thread(target=handler.handle, args=(logging.makeLogRecord({"msg": "quick", "levelno": 20}),))
+        other.start()
+        other.join(30)
+        assert [one.log_record.body for one in exporter.get_finished_logs()] == ["quick"]
+        go_on.set()
+        slow.join()
+        assert [one.log_record.body for one in exporter.get_finished_logs()] == ["quick", "slow"]
+
+    def test_filters_are_asked(self):
+        """A handler's own filters decide as ever, and may answer with another record."""
+        exporter = InMemoryLogRecordExporter()
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+        handler = LoggingHandler(logger_provider=provider)
+        handler.addFilter(lambda record: record.msg != "no")
+        assert not handler.handle(logging.makeLogRecord({"msg": "no", "levelno": 20}))
+        assert handler.handle(logging.makeLogRecord({"msg": "yes", "levelno": 20}))
+        assert [one.log_record.body for one in exporter.get_finished_logs()] == ["yes"]

@@ -119,11 +119,12 @@ class TestBody:
             ("no place", ("x",), "no place [otel-logging: not rendered, TypeError; args=('x',)]"),
             ("%s %s", ("x",), "%s %s [otel-logging: not rendered, TypeError; args=('x',)]"),
             ("%(k)s", ({"j": 1},), "%(k)s [otel-logging: not rendered, KeyError; args={'j': 1}]"),
-            ("%s", (Broken(),), "%s [otel-logging: not rendered, RuntimeError; args=[RuntimeError]]"),
+            ("%s", (Broken(),), "%s [otel-logging: not rendered, RuntimeError; args=([Broken: RuntimeError],)]"),
+            ("%s %d", (Broken(), "x"), "%s %d [otel-logging: not rendered, RuntimeError; args=([Broken: RuntimeError], 'x')]"),
             (Broken(), (), "[otel-logging: Broken has no text: RuntimeError] [otel-logging: not rendered, RuntimeError; args=()]"),
             ("%", ("x",), "% [otel-logging: not rendered, ValueError; args=('x',)]"),
         ],
-        ids=range(7),
+        ids=range(8),
     )  # fmt: skip
     def test_what_cannot_be_rendered_is_kept_raw(self, msg, args, start):
         """Arguments that do not fit cost the record nothing: the raw message and its arguments arrive, marked."""

@@ -7,7 +7,7 @@ from export_kit import Exporter, sdk_record
 from opentelemetry.sdk._logs.export import LogRecordExportResult
 
 from otel_logging import trouble
-from otel_logging.export.deliver import Delivery, sentence
+from otel_logging.export.deliver import Delivery
 from otel_logging.export.entry import entry_of
 from otel_logging.export.guard import exporting
 
@@ -95,14 +95,3 @@ def test_inside_export(books):
     seen = []
     deliver(Exporter(lambda batch: seen.append(exporting.active)), books, range(2))
     assert seen == [True]
-
-
-def test_sentence():
-    """An error that cannot be shown is named."""
-
-    class Bad(Exception):
-        def __str__(self):
-            raise RuntimeError("no")
-
-    assert sentence(Bad()) == "Bad"
-    assert sentence(ValueError("x")) == "ValueError: x"
