@@ -38,10 +38,13 @@ _ELSE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class NotPrivate(PermissionError):  # noqa: N818 (a verdict on what was found)
-    """A folder or file that is not to be used; `strerror` is a sentence that says why and what to do."""
+    """A folder or file that is not to be used. Its text is a sentence: which one, why and what to do."""
 
     def __init__(self, why: str, path: Path) -> None:
         super().__init__(errno.EPERM, why, str(path))
+
+    def __str__(self) -> str:
+        return f"{self.filename} {self.strerror}"
 
 
 class Folder:
@@ -169,10 +172,10 @@ class Folder:
 
     def _check(self, about: os.stat_result, path: Path, *, written: bool) -> None:
         if not stat.S_ISREG(about.st_mode):
-            raise NotPrivate("it is no plain file", path)
+            raise NotPrivate("is no plain file", path)
         _check_owner(about, path, _ELSE, "make it 0600", self._heir)
         if written and about.st_nlink > 1:
-            raise NotPrivate("it has a second name (a hard link); remove it", path)
+            raise NotPrivate("has a second name (a hard link); remove it", path)
 
     def _finish(self, descriptor: int) -> None:
         """What a umask took away comes back; what root makes for a service is that service's user's."""
@@ -258,21 +261,19 @@ def _check_owner(about: os.stat_result, path: Path, forbidden: int, cure: str, h
     if not _HAS_OWNERS:
         return
     if about.st_uid not in {os.geteuid(), 0} and (heir is None or about.st_uid != heir[0]):
-        raise NotPrivate(f"it belongs to another user (uid {about.st_uid}); name one of your own", path)
+        raise NotPrivate(f"belongs to another user (uid {about.st_uid}); name one of your own", path)
     if about.st_mode & forbidden:
-        who = "everybody" if about.st_mode & stat.S_IWOTH else "its group"
-        raise NotPrivate(f"{who} may write to it (mode {stat.S_IMODE(about.st_mode):04o}); {cure}", path)
+        raise NotPrivate(f"may be written by others (mode {stat.S_IMODE(about.st_mode):04o}); {cure}", path)
 
 
 def _better(error: OSError, path: Path, place: str, parent: int | None) -> OSError:
-    """The error with its reason, where the reason is a link: systems disagree about what they call that."""
-    try:
-        found = os.stat(place, dir_fd=parent, follow_symlinks=False)
-    except OSError:
-        return error
-    return NotPrivate("it is a symbolic link; name what it points to", path) if stat.S_ISLNK(found.st_mode) else error
+    """The error with the whole path and, where the reason is a link, with that: systems disagree about its name."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISLNK(os.stat(place, dir_fd=parent, follow_symlinks=False).st_mode):
+            return NotPrivate("is a symbolic link; name what it points to", path)
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def _refuse_link_where_it_would_be_followed(path: Path) -> None:
     if not _NOFOLLOW and path.is_symlink():
-        raise NotPrivate("it is a symbolic link; name what it points to", path)
+        raise NotPrivate("is a symbolic link; name what it points to", path)
