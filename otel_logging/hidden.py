@@ -7,10 +7,10 @@ decided here. Standard library only; nothing here raises.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, unquote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,37 +84,9 @@ def _secrets_of_url(url: str) -> Iterator[str]:
 
 def _spellings(secret: str) -> Iterator[str]:
     """A secret as messages may spell it: as it is, decoded, escaped, and its words alone (`Bearer …`)."""
-    from urllib.parse import unquote, unquote_plus
-
     for text in {secret.strip(), unquote(secret).strip(), unquote_plus(secret).strip()}:
         for part in (text, *text.split()):
             if len(part) >= _SHORTEST and part.lower() not in {"bearer", "digest"}:
                 yield part
                 yield repr(part)[1:-1]
                 yield part.encode("ascii", "backslashreplace").decode()
-
-
-class _NoHeaders(logging.Filter):
-    """OTel's reader of header variables logs what it cannot read, which is the secret. One line of ours instead."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        from otel_logging import trouble
-
-        if "eader" not in str(record.msg):
-            return True
-        trouble.report(
-            "otlp_headers",
-            "a header in OTEL_EXPORTER_OTLP_HEADERS cannot be read and is not sent; valid: name=value pairs, "
-            "comma-separated, values URL-encoded (Authorization=Bearer%20TOKEN)",
-        )
-        return False
-
-
-_no_headers: Final = _NoHeaders()
-
-
-def hush_header_reader() -> None:
-    """Have OTel's reader of header variables say nothing of their content. To be called before it reads any."""
-    filters = logging.getLogger("opentelemetry.util.re").filters
-    if _no_headers not in filters:
-        filters.append(_no_headers)

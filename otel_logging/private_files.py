@@ -246,7 +246,9 @@ def _opened(
         about = os.fstat(descriptor)
         if for_owner and os.geteuid() == 0 and about.st_uid:
             heir = (about.st_uid, about.st_gid)
-        _check_owner(about, path, forbidden, "take that right away, or name a new folder in it", heir)
+        # A folder such as /tmp is right as it is.
+        cure = "" if about.st_mode & stat.S_ISVTX else "take that right away (chmod go-w), or "
+        _check_owner(about, path, forbidden, f"{cure}name a new folder in it", heir)
         if made and stat.S_IMODE(about.st_mode) & 0o777 != 0o700:
             os.fchmod(descriptor, 0o700)
         if made and heir is not None:

@@ -19,6 +19,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_logging import hidden, trouble
+from otel_logging.export import header_reader
 from otel_logging.export.guard import exporting, inside_export
 from otel_logging.export.tls_words import CLOSED, WORDS
 
@@ -63,7 +64,7 @@ _hush = _Hush()
 
 
 def _quieten() -> None:
-    hidden.hush_header_reader()
+    header_reader.hush()
     for name in _TALKERS:
         filters = logging.getLogger(name).filters
         if _hush not in filters:
