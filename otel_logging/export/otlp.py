@@ -2,8 +2,8 @@
 
 What is added to them: an error in their set-up is one line of trouble and not an exception; a batch that cannot be
 encoded raises, so that the record at fault can be isolated; what they and urllib3 log while they work comes out as one
-line that names the endpoint, the reason and the cure; a forked child makes connections of its own. They read
-OTEL_EXPORTER_OTLP_* themselves.
+line that names the endpoint, the reason and the cure, and no secret; a forked child makes connections of its own. They
+read OTEL_EXPORTER_OTLP_* themselves.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from urllib.parse import urlsplit, urlunsplit
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_logging import trouble
+from otel_logging import hidden, trouble
+from otel_logging.export import header_reader
 from otel_logging.export.guard import exporting, inside_export
+from otel_logging.export.tls_words import CLOSED, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +64,7 @@ _hush = _Hush()
 
 
 def _quieten() -> None:
+    header_reader.hush()
     for name in _TALKERS:
         filters = logging.getLogger(name).filters
         if _hush not in filters:
@@ -124,7 +127,8 @@ class _Guarded:
             self.failure = None
             unencoded = [note for note in notes if note.startswith("Failed to encode key")]
             if unencoded:
-                trouble.report("otlp_attribute", f"attributes of exported records were lost: {unencoded[-1][:200]}")
+                said = hidden.shown(unencoded[-1])[:200]
+                trouble.report("otlp_attribute", f"attributes of exported records were lost: {said}")
             return True
         with inside_export():
             self._check(batch)  # upstream answers with FAILURE to a record that it cannot encode, too
@@ -146,6 +150,7 @@ class _Guarded:
 
 # What upstream's words mean: found in the notes, kind of trouble, what it says, what to do.
 _KNOWN: Final = (
+    *WORDS,
     ("refused", "unreachable", "does not answer (connection refused)", "start the Collector"),
     ("resolve", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
     ("Name or service", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
@@ -154,6 +159,7 @@ _KNOWN: Final = (
     ("DEADLINE_EXCEEDED", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
     ("Too Many Requests", "busy", "asks us to send less (429)", "raise its limits, or log less"),
     ("Service Unavailable", "busy", "is overloaded or restarting (503)", "see the Collector's own log"),
+    *CLOSED,
     # Where its first pause would be too long already, upstream gives no reason.
     (
         "due to timeout",
@@ -177,6 +183,7 @@ _KNOWN: Final = (
 
 def _verdict(notes: list[str], endpoint: str) -> tuple[str, str, str]:
     """The kind of failure, a sentence about it and the cure, from what was logged during the export."""
+    notes = [hidden.shown(note) for note in notes]
     said = "; ".join(notes)
     where = f"the OTLP endpoint {endpoint}"
     for sign, kind, does, cure in _KNOWN:
@@ -274,9 +281,10 @@ def build_log_exporter(
             from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as kind  # noqa: N813
         else:
             from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as kind  # noqa: N813
-        exporter: LogRecordExporter = kind(endpoint=endpoint, headers=headers)
+        exporter: LogRecordExporter = kind(endpoint=endpoint, headers=headers, **_transport("logs", protocol))
         return exporter
 
+    _hide(endpoint, headers)
     return _built(lambda: GuardedLogExporter(make, endpoint_of("logs", protocol, endpoint)), "logs")
 
 
@@ -292,10 +300,27 @@ def build_span_exporter(
             from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as kind  # noqa: N813
         else:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as kind  # noqa: N813
-        exporter: SpanExporter = kind(endpoint=endpoint, headers=headers)
+        exporter: SpanExporter = kind(endpoint=endpoint, headers=headers, **_transport("traces", protocol))
         return exporter
 
+    _hide(endpoint, headers)
     return _built(lambda: GuardedSpanExporter(make, endpoint_of("traces", protocol, endpoint)), "spans")
+
+
+def _transport(signal: str, protocol: str) -> dict[str, Any]:
+    if protocol == GRPC:
+        return {}
+    from otel_logging.export.http_session import session
+
+    return {"session": session(signal)}
+
+
+def _hide(endpoint: str | None, headers: Mapping[str, str] | None) -> None:
+    """What came as an argument is as secret as what came in a variable."""
+    for value in (headers or {}).values():
+        hidden.hide(value)
+    if endpoint:
+        hidden.hide_url(endpoint)
 
 
 _BuiltT = TypeVar("_BuiltT")
@@ -304,7 +329,8 @@ _BuiltT = TypeVar("_BuiltT")
 def _built(build: Callable[[], _BuiltT], what: str) -> _BuiltT | None:
     _quieten()
     try:
-        return build()
+        with inside_export() as notes:
+            built = build()
     except Exception as error:
         trouble.report(
             "otlp_setup",
@@ -312,3 +338,6 @@ def _built(build: Callable[[], _BuiltT], what: str) -> _BuiltT | None:
             "OTEL_EXPORTER_OTLP_* variables; nothing is sent",
         )
         return None
+    if notes:
+        trouble.report("otlp_setup", f"the OTLP exporter for {what}: {notes[-1][:200]}")
+    return built
