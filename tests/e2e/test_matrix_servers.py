@@ -1,0 +1,12 @@
+"""The matrix's servers: uvicorn, gunicorn, hypercorn, as they are stopped, reloaded and renewed."""
+
+from __future__ import annotations
+
+import matrix
+import pytest
+
+
+@pytest.mark.parametrize("case", matrix.SERVERS, ids=lambda case: case.name)
+def test_server(case, run_case):
+    """A server is used and stopped: every request's line once, and those of the start and the stop."""
+    run_case(case)
