@@ -52,6 +52,9 @@ EVENT_NAME_KEYS: Final = ("otel.event.name", "event.name")  # the second is the 
 _SEVERITY_TEXT: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
+on_exception: Callable[[BaseException], None] | None = None
+"""Told of every exception that a record carries: who tells of unhandled ones asks whether that has been done."""
+
 
 def _severity_of_level(level: int) -> SeverityNumber:
     if level <= 0:
@@ -128,6 +131,8 @@ def exception_attributes(record: logging.LogRecord, *, drop_in: bool = False) ->
             return {}
         found = {"exception.type": clean_text(kind.__name__ if drop_in else _qualified(kind))}
         if isinstance(error, BaseException):
+            if on_exception is not None:
+                on_exception(error)
             if drop_in and _made_with_one_text(error):
                 found["exception.message"] = clean_text(error.args[0])
             elif message := safe_str(error):  # the conventions leave an empty one out

@@ -108,8 +108,20 @@ UNHANDLED: Final = (
         {"line": 20, "after": 5}, check=acts.one_critical("ZeroDivisionError"),
     ),
     Case(
+        "unhandled-thread-own-hook", "The same, with the application's `threading.excepthook`", _app("unhandled_in_a_thread_with_a_hook"),
+        {"line": 20, "hook": 1, "after": 5}, check=acts.one_critical("ZeroDivisionError", stderr="hook says division by zero"),
+    ),
+    Case(
         "unhandled-task", "An exception nobody handles, in an asyncio task", _app("unhandled_in_a_task"),
-        {"line": 20, "after": 5}, check=acts.one_critical("RuntimeError"),
+        {"line": 20, "after": 5}, check=acts.one_critical("RuntimeError", stderr=None),
+    ),
+    Case(
+        "unhandled-task-in-a-call", "The same, in a task of a call", _app("unhandled_in_a_task_of_a_call"),
+        {"line": 20, "after": 5}, check=acts.one_critical("RuntimeError", call_sid="CA" + _CALL, stderr=None),
+    ),
+    Case(
+        "unhandled-logging-hook", "The same, where the application's `sys.excepthook` logs it", _app("unhandled_with_a_logging_hook"),
+        _LINES, code=1, check=acts.one_critical("RuntimeError", stderr=None),
     ),
 )  # fmt: skip
 
@@ -193,6 +205,8 @@ QUEUES: Final = (
     Case("rq", "RQ `Worker`, 5 jobs", _RQ, {"job": 50}, prepare=acts.enqueue_rq(5), check=acts.rq_events(5)),
     Case("rq-spawn", "RQ `SpawnWorker`, 5 jobs", (*_RQ, "-w", "rq.worker.SpawnWorker"), {"job": 50}, prepare=acts.enqueue_rq(5), check=acts.rq_events(5)),
     Case("rq-simple", "RQ `SimpleWorker`, 5 jobs", (*_RQ, "-w", "rq.SimpleWorker"), {"job": 50}, prepare=acts.enqueue_rq(5), check=acts.rq_events(5)),
+    Case("rq-enqueue", "RQ, 5 jobs enqueued", (sys.executable, "matrix_jobs.py", "rq"), {"sent": 5}, prepare=acts.empty_redis, check=acts.enqueued(5)),
+    Case("celery-enqueue", "Celery, 5 tasks sent", (sys.executable, "matrix_jobs.py", "celery"), {"sent": 5}, prepare=acts.empty_redis, check=acts.enqueued(5)),
     Case("rq-failing", "RQ `Worker`, 3 jobs that fail", _RQ, {"job": 30}, prepare=acts.enqueue_rq(3, "fail"), check=acts.rq_failures(3)),
     Case(
         "rq-sigterm", "RQ `Worker`, SIGTERM during a job", tuple(word for word in _RQ if word != "--burst"), {"job": 20},
@@ -205,6 +219,10 @@ QUEUES: Final = (
     Case(
         "celery-prefork", "Celery prefork, `--max-tasks-per-child 1`, 10 tasks", (*_CELERY, "--max-tasks-per-child", "1"),
         {"job": 100}, acts.signal_when_celery_is_done(10), prepare=acts.send_celery(10), check=acts.celery_events(10),
+    ),
+    Case(
+        "celery-failing", "Celery prefork, 3 tasks that fail", _CELERY, {"job": 30}, acts.signal_when_celery_is_done(3),
+        prepare=acts.send_celery(3, "fail"), check=acts.celery_events(0, failed=3),
     ),
     Case("celery-threads", "Celery threads, 10 tasks", (*_CELERY, "-P", "threads"), {"job": 100}, acts.signal_when_celery_is_done(10), prepare=acts.send_celery(10)),
     Case("celery-solo", "Celery solo, 10 tasks", (*_CELERY, "-P", "solo"), {"job": 100}, acts.signal_when_celery_is_done(10), prepare=acts.send_celery(10)),

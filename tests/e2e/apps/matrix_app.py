@@ -18,6 +18,9 @@ import sys
 import threading
 import time
 
+if os.environ.get("MATRIX_BOOKS"):
+    import matrix_books  # noqa: F401
+
 logging.basicConfig(level=logging.INFO)
 logger = logging.getLogger("matrix")
 
@@ -192,6 +195,41 @@ def unhandled_in_a_task():
     async def main():
         say("line", 20)
         task = asyncio.create_task(fail())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        del task
+        say("after", 5)
+
+    asyncio.run(main())
+
+
+def unhandled_in_a_thread_with_a_hook():
+    def hook(args):
+        say("hook", 1)
+        print(f"hook says {args.exc_value}", file=sys.stderr)
+
+    threading.excepthook = hook
+    unhandled_in_a_thread()
+
+
+def unhandled_with_a_logging_hook():
+    def hook(kind, error, traceback):
+        logger.critical("Uncaught exception", exc_info=(kind, error, traceback))
+
+    sys.excepthook = hook
+    unhandled()
+
+
+def unhandled_in_a_task_of_a_call():
+    import otel_logging
+
+    async def fail():
+        raise RuntimeError("nobody handles this")
+
+    async def main():
+        say("line", 20)
+        with otel_logging.call("CA" + "e1" * 16):
+            task = asyncio.create_task(fail())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         del task

@@ -34,8 +34,29 @@ def app():
     made.conf.update(worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
     made.task(name="job")(job)
     made.task(name="slow")(slow)
+    made.task(name="fail")(fail)
     return made
 
 
 if SOCKET:
     celery_app = app()
+
+
+def main(kind):
+    """Enqueue jobs."""
+    import redis
+    import rq
+
+    queue = rq.Queue("work", connection=redis.Redis(unix_socket_path=SOCKET))
+    for number in range(5):
+        logger.info(f"sent {number} pid={os.getpid()};")
+        if kind == "rq":
+            queue.enqueue("matrix_jobs.job", number)
+        else:
+            celery_app.send_task("job", (number,))
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1])

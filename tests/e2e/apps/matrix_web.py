@@ -3,6 +3,9 @@
 import logging
 import os
 
+if os.environ.get("MATRIX_BOOKS"):
+    import matrix_books  # noqa: F401
+
 logging.basicConfig(level=logging.INFO)
 logger = logging.getLogger("matrix")
 
