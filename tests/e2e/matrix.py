@@ -172,7 +172,7 @@ SERVERS: Final = (
     Case("gunicorn-uvicorn", "gunicorn, UvicornWorker, SIGTERM", (*_GUNICORN, *_ASGI), _web(2), acts.use_and_stop(workers=2)),
     Case("gunicorn-preload", "The same with `--preload`", (*_GUNICORN, "--preload", *_ASGI), _web(2), acts.use_and_stop(workers=2)),
     Case("gunicorn-sync", "gunicorn, sync workers, SIGTERM", (*_GUNICORN, *_WSGI), _web(2), acts.use_and_stop(workers=2)),
-    Case("gunicorn-sync-preload", "The same with `--preload`", (*_GUNICORN, "--preload", *_WSGI), _web(2), acts.use_and_stop(workers=2)),
+    Case("gunicorn-sync-preload", "gunicorn, sync workers, `--preload`", (*_GUNICORN, "--preload", *_WSGI), _web(2), acts.use_and_stop(workers=2)),
     Case("gunicorn-threads", "gunicorn, threads, SIGTERM", (*_GUNICORN, "--threads", "2", *_WSGI), _web(2), acts.use_and_stop(workers=2)),
     Case("gunicorn-sigquit", "gunicorn, sync workers, SIGQUIT", (*_GUNICORN, *_WSGI), _web(2), acts.use_and_stop(signal.SIGQUIT, workers=2)),
     Case(

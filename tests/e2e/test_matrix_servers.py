@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import matrix
 import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX processes and signals")
 
 
 @pytest.mark.parametrize("case", matrix.SERVERS, ids=lambda case: case.name)
