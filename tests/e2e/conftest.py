@@ -261,4 +261,4 @@ def pytest_terminal_summary(terminalreporter, config):
         table = comparison.table(rows)
         terminalreporter.write_line(table)
         if config.getoption("--write-comparison", default=False):
-            comparison.write(table)
+            comparison.write(table, rows)

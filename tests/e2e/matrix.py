@@ -161,7 +161,7 @@ _WSGI = ("-c", "python:matrix_web", "matrix_web:wsgi")
 
 SERVERS: Final = (
     Case("uvicorn", "uvicorn, SIGTERM", _UVICORN, _web(), acts.use_and_stop(), _TERM),
-    Case("uvicorn-instrument", "The same under `opentelemetry-instrument`", _UVICORN, _web(), acts.use_and_stop(), _TERM, how="instrument"),
+    Case("uvicorn-instrument", "uvicorn under `opentelemetry-instrument`, SIGTERM", _UVICORN, _web(), acts.use_and_stop(), _TERM, how="instrument"),
     Case(
         "uvicorn-auto", "uvicorn in a program with `import otel_logging.auto`, SIGTERM",
         (sys.executable, "-c", _PROGRAM.format("otel_logging.auto, ")), _web(), acts.use_and_stop(), _TERM, how="auto",
