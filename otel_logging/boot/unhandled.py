@@ -65,7 +65,8 @@ class _Hook:
 
     def is_pythons(self) -> bool:
         """Whether nothing but Python's own is below."""
-        return not self._below or self._below[-1] in {sys.__excepthook__, threading.__excepthook__}
+        below = self._below[-1] if self._below else None  # compared by identity: it need not be hashable
+        return below is None or below is sys.__excepthook__ or below is threading.__excepthook__
 
     def call(self, *args: Any) -> None:
         """Call what is below. A hook that calls the one before it, which is ours, gets what was below that."""

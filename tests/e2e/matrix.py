@@ -63,6 +63,7 @@ ENDS: Final = (
     Case("os-exit", "`os._exit(7)`", _app("os_exit"), _LINES, code=7),
     Case("os-exec", "`os.execv` of another program", _app("executes_another"), {"line": 20, "replacement": 20}),
     Case("daemon-thread", "A daemon thread has logged", _app("daemon_thread"), {"thread": 20, "line": 5}),
+    Case("atexit", "The application's `atexit` function logs", _app("at_exit"), {"line": 20, "hook": 5}),
     Case(
         "sigint", "SIGINT, as by Ctrl-C", _app("abort_by_keyboard"), {"line": 20, "goodbye": 1},
         acts.signal_when("line 19", signal.SIGINT), -signal.SIGINT,
@@ -89,7 +90,7 @@ ENDS: Final = (
     ),
     Case(
         "kill-9", "kill -9, 20 lines long sent and 20 just made", _app("killed"), {"line": 20, "late": 20},
-        acts.killed_after_the_window, -signal.SIGKILL, lost=20, killed=True,
+        acts.killed_after_the_window, -signal.SIGKILL, check=acts.all_of("line", 20), lost=20, killed=True,
     ),
 )  # fmt: skip
 
@@ -242,7 +243,9 @@ OUTAGES: Final = (
         "hanging-gunicorn", "The endpoint never answers: gunicorn, SIGTERM", (*_GUNICORN, *_WSGI), _web(2),
         acts.use_and_stop(workers=2, seconds=10), prepare=acts.hang, down=True,
     ),
-    Case("busy-endpoint", "The endpoint answers 503 twice, then well", _app("normal"), _LINES, prepare=acts.unavailable(2)),
+    Case("busy-503", "The endpoint answers 503 twice, then well", _app("normal"), _LINES, prepare=acts.unavailable(503, 2)),
+    Case("busy-429", "The endpoint answers 429 twice, then well", _app("normal"), _LINES, prepare=acts.unavailable(429, 2)),
+    Case("closed-once", "The endpoint closes a connection without an answer, then answers well", _app("normal"), _LINES, prepare=acts.closed_once),
 )  # fmt: skip
 
 GROUPS: Final = {

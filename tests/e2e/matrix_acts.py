@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from otlp_sink import Answer, Hang
+from otlp_sink import Answer, Close, Hang
 
 if TYPE_CHECKING:
     from matrix_run import Running
@@ -33,9 +33,14 @@ def hang(running: Running) -> None:
     running.sink.always(Hang(), signal="traces")
 
 
-def unavailable(times: int):
+def unavailable(status: int, times: int):
     """The endpoint is overloaded for its first requests."""
-    return lambda running: running.sink.script(*[Answer(503, {"Retry-After": "0"})] * times)
+    return lambda running: running.sink.script(*[Answer(status, {"Retry-After": "0"})] * times)
+
+
+def closed_once(running: Running) -> None:
+    """The endpoint closes its first connection without an answer."""
+    running.sink.script(Close())
 
 
 def empty_redis(running: Running) -> None:
@@ -159,6 +164,15 @@ def signal_when_celery_is_done(count: int):
 
 
 # -- what else must be true --------------------------------------------------------------------------------------------
+
+
+def all_of(kind: str, count: int):
+    """Every line of this kind has arrived, whatever else need not."""
+
+    def check(running: Running) -> None:
+        assert sum(found == kind for found, _ in running.received()) == count, running.sink.describe()
+
+    return check
 
 
 def one_critical(

@@ -9,6 +9,7 @@ if os.environ.get("BOOT_AUTO"):
     import otel_logging.auto  # noqa: F401
 
 import asyncio
+import atexit
 import concurrent.futures
 import logging
 import multiprocessing
@@ -38,6 +39,11 @@ def say_one(number: int) -> None:
 
 
 def normal():
+    say("line", 20)
+
+
+def at_exit():
+    atexit.register(say, "hook", 5)
     say("line", 20)
 
 
