@@ -19,7 +19,7 @@ import pytest
 
 BIN = Path(sys.executable).parent
 APPS = Path(__file__).parent / "apps"
-DEADLINE = 30.0  # seconds for anything that happens in well under one on an idle machine
+DEADLINE = 60.0  # seconds for anything that happens in well under one on an idle machine
 
 # How a process can get otel-logging, as words before its command and variables around it.
 QUIET_OTEL = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}

@@ -204,7 +204,7 @@ _CELERY = (
 
 QUEUES: Final = (
     Case("rq", "RQ `Worker`, 5 jobs", _RQ, {"job": 50}, prepare=acts.enqueue_rq(5), check=acts.rq_events(5)),
-    Case("rq-spawn", "RQ `SpawnWorker`, 5 jobs", (*_RQ, "-w", "rq.worker.SpawnWorker"), {"job": 50}, prepare=acts.enqueue_rq(5), check=acts.rq_events(5)),
+    Case("rq-spawn", "RQ `SpawnWorker`, 2 jobs", (*_RQ, "-w", "rq.worker.SpawnWorker"), {"job": 20}, prepare=acts.enqueue_rq(2), check=acts.rq_events(2)),
     Case("rq-simple", "RQ `SimpleWorker`, 5 jobs", (*_RQ, "-w", "rq.SimpleWorker"), {"job": 50}, prepare=acts.enqueue_rq(5), check=acts.rq_events(5)),
     Case("rq-enqueue", "RQ, 5 jobs enqueued", (sys.executable, "matrix_jobs.py", "rq"), {"sent": 5}, prepare=acts.empty_redis, check=acts.enqueued(5)),
     Case("celery-enqueue", "Celery, 5 tasks sent", (sys.executable, "matrix_jobs.py", "celery"), {"sent": 5}, prepare=acts.empty_redis, check=acts.enqueued(5)),
