@@ -152,8 +152,9 @@ def _log_exporter(settings: Settings, name: str) -> LogRecordExporter | None:
         from otel_logging.export.local import LocalLogExporter
 
         return LocalLogExporter(settings.store, settings.service_name)
-    from otel_logging.export import otlp
+    from otel_logging.export import otlp, warm
 
+    warm.up()
     return otlp.build_log_exporter(settings.otlp_protocol)
 
 
