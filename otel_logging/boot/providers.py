@@ -152,9 +152,8 @@ def _log_exporter(settings: Settings, name: str) -> LogRecordExporter | None:
         from otel_logging.export.local import LocalLogExporter
 
         return LocalLogExporter(settings.store, settings.service_name)
-    from otel_logging.export import otlp, warm
+    from otel_logging.export import otlp
 
-    warm.up()
     return otlp.build_log_exporter(settings.otlp_protocol)
 
 

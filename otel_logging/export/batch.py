@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk._logs import LogRecordProcessor
 
 from otel_logging import trouble
+from otel_logging.export import warm
 from otel_logging.export.deliver import Books, Delivery
 from otel_logging.export.entry import Entry, entry_of
-from otel_logging.export.guard import exporting, inside_export, prepare
+from otel_logging.export.guard import exporting, inside_export
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
@@ -85,7 +86,7 @@ class BatchingProcessor(LogRecordProcessor):
         self._closing = False  # no more records are taken
         self._abandoned = False  # the time for closing is over: what is left is not exported any more
         self._exporter_stopped = False
-        prepare()
+        warm.up()
         self._begin()
         _processors.add(self)
 
