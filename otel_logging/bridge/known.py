@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 512  # characters; longer messages are rare, and not worth their memory
 _MAX_MATCHES: Final = 16_384  # emptied when full, as what matters comes back at once
 _MAX_SHAPES: Final = 16_384
-_MAX_CONSTANTS: Final = 4_096  # constant texts and templates
+_MAX_TEMPLATES: Final = 4_096
 _MAX_DIGITS: Final = 9  # numbers with more digits are rendered and looked at
 _MAX_COMBINED: Final = 128  # combinations of lengths of a template's numbers that are tried at once
 _INFO: Final = translate.severity_number(logging.INFO).value
@@ -180,7 +180,7 @@ class Known:
         made = self.templates.get(template)
         if made is None:
             made = Template(template, self)
-            _put(self.templates, template, made, _MAX_CONSTANTS)
+            _put(self.templates, template, made, _MAX_TEMPLATES)
         if not _only_numbers(template, args) or made.fate not in {None, fate}:
             return
         digits = [len(str(number)) for number in args]

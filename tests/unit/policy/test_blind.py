@@ -1,0 +1,108 @@
+"""Whether digits matter: what is said to hold for all digits holds for all digits."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_logging.policy.blind import ALIKE, Blindness
+from otel_logging.policy.engine import PolicySet
+from otel_logging.policy.load import load
+from otel_logging.policy.parse import policy
+from otel_logging.policy.shapes import Unreadable
+
+VOICE = PolicySet(load(["voice"]).policies)
+WORDS = [
+    "audio",
+    "delta",
+    "[AUDIO_DELTA]",
+    "GET /health",
+    "HTTP/1.1",
+    "found",
+    "stale sessions",
+    "error",
+    "rms=",
+    "VAD",
+    " ",
+    "=",
+    "ms",
+    "bytes=",
+]
+
+
+def policies(*matchers):
+    found = [
+        policy({"id": f"p{number}", "name": "p", "log": {"match": list(group), "keep": "none"}}, number)
+        for number, group in enumerate(matchers)
+    ]
+    assert not any(one.errors for one in found)
+    return PolicySet(found)
+
+
+def body(pattern, **more):
+    return {"log_field": "LOG_FIELD_BODY", "regex": pattern, **more}
+
+
+def other_digits(text, draw):
+    return "".join(draw.choice("0123456789") if one.isdigit() else one for one in text)
+
+
+class TestSameForAllDigits:
+    @pytest.mark.parametrize(
+        ("matchers", "text", "same"),
+        [
+            ([[body("frame")]], "frame 12", True),
+            ([[body("frame [0-9]+")]], "frame 12", True),
+            ([[body("frame 1")]], "frame 12", False),
+            ([[body("frame 1")]], "line 12", True),
+            ([[body("frame [23]x")]], "frame 4x", False),
+            ([[body("frame [^5]")]], "frame 4", False),
+            ([[body("frame"), body("200", negate=True)]], "frame 12", True),
+            ([[body("frame"), body("200", negate=True)]], "frame 120", False),
+            ([[body("frame"), body("200", negate=True)]], "line 120", True),
+            ([[body("frame")], [body("x1")]], "frame x2", False),
+            ([[{"log_field": "LOG_FIELD_BODY", "starts_with": "frame 1"}]], "frame 2", False),
+            ([[{"log_field": "LOG_FIELD_BODY", "exact": "frame 1"}]], "frame 22", True),
+            ([[{"log_field": "LOG_FIELD_BODY", "exists": True}, body("f")]], "f 1", True),
+        ],
+    )
+    def test_is_read_off_the_patterns(self, matchers, text, same):
+        """A text is taken for all of its kind only where no policy's answer hangs on a digit."""
+        assert Blindness(policies(*matchers).policies).same_for_all_digits(text) is same
+
+    @pytest.mark.parametrize(
+        "matcher",
+        [
+            {"log_attribute": "kind", "exact": "frame"},
+            {"log_field": "LOG_FIELD_SEVERITY_TEXT", "exact": "INFO"},
+            body(r"\Qframe\E"),
+        ],
+    )
+    def test_what_is_not_understood_has_no_answer(self, matcher):
+        """Policies that read more than the body, and patterns that are not understood, are looked at each time."""
+        with pytest.raises(Unreadable):
+            Blindness(policies([matcher]).policies)
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        parts=st.lists(st.one_of(st.sampled_from(WORDS), st.integers(0, 99_999).map(str)), min_size=1, max_size=8),
+        seed=st.integers(0, 2**32),
+    )
+    def test_holds_for_the_bundled_policies(self, parts, seed):
+        """For any text: where digits are said not to matter, other digits are matched by the same policies."""
+        text, draw = "".join(parts), random.Random(seed)
+        if not TestSameForAllDigits.voice.same_for_all_digits(text):
+            return
+        matched = [one.id for one in VOICE.match_text(text, 9)]
+        for _ in range(5):
+            assert [one.id for one in VOICE.match_text(other_digits(text, draw), 9)] == matched
+
+    voice = Blindness(policy for policy in VOICE.policies if policy.keep.kind != "all")
+
+
+def test_texts_that_differ_in_digits_are_one_shape():
+    """Digits are alike, and their number is not."""
+    assert b"a 12 b".translate(ALIKE) == b"a 98 b".translate(ALIKE) != b"a 123 b".translate(ALIKE)
