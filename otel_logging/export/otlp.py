@@ -19,6 +19,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_logging import trouble
+from otel_logging.export import answers
 from otel_logging.export.guard import exporting, inside_export
 
 if TYPE_CHECKING:
@@ -61,20 +62,26 @@ class _Hush(logging.Filter):
 _hush = _Hush()
 
 
-def _quieten() -> None:
+def quieten() -> None:
+    """Keep what libraries say inside an export from the application's logging."""
     for name in _TALKERS:
         filters = logging.getLogger(name).filters
         if _hush not in filters:
             filters.insert(0, _hush)  # before upstream's own filter, which hides repetitions from us
 
 
+def base_url(signal: str, protocol: str) -> str:
+    """The URL that the standard variables name for `signal`, as it stands there."""
+    url = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    if url:
+        return url
+    url = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULTS[protocol]
+    return f"{url.removesuffix('/')}/v1/{signal}" if protocol == HTTP else url
+
+
 def endpoint_of(signal: str, protocol: str, endpoint: str | None = None) -> str:
     """Where the exporter of `signal` (`logs`, `traces`) sends to, for people to read: without user or password."""
-    url = endpoint or os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
-    if not url:
-        url = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULTS[protocol]
-        if protocol == HTTP:
-            url = f"{url.removesuffix('/')}/v1/{signal}"
+    url = endpoint or base_url(signal, protocol)
     try:
         parts = urlsplit(url)
         return _USER.sub("//", urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")))
@@ -144,48 +151,12 @@ class _Guarded:
                     self._exporter.shutdown()
 
 
-# What upstream's words mean: found in the notes, kind of trouble, what it says, what to do.
-_KNOWN: Final = (
-    ("refused", "unreachable", "does not answer (connection refused)", "start the Collector"),
-    ("resolve", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
-    ("Name or service", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
-    ("UNAVAILABLE", "unreachable", "does not answer (unavailable)", "start the Collector"),
-    ("timed out", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
-    ("DEADLINE_EXCEEDED", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
-    ("Too Many Requests", "busy", "asks us to send less (429)", "raise its limits, or log less"),
-    ("Service Unavailable", "busy", "is overloaded or restarting (503)", "see the Collector's own log"),
-    # Where its first pause would be too long already, upstream gives no reason.
-    (
-        "due to timeout",
-        "unreachable",
-        "does not answer, or is too busy",
-        "check that the Collector is up and reachable",
-    ),
-    ("exceeds max_request_size", "too_large", "was not asked: the batch is too large", "log less in one record"),
-    ("code: 401", "refused", "refuses us (401 Unauthorized)", "check OTEL_EXPORTER_OTLP_HEADERS"),
-    ("code: 403", "refused", "refuses us (403 Forbidden)", "check OTEL_EXPORTER_OTLP_HEADERS"),
-    ("UNAUTHENTICATED", "refused", "refuses us (unauthenticated)", "check OTEL_EXPORTER_OTLP_HEADERS"),
-    (
-        "code: 404",
-        "refused",
-        "has no such path (404 Not Found)",
-        "check the endpoint's path and OTEL_EXPORTER_OTLP_PROTOCOL",
-    ),
-    ("code: 413", "too_large", "refuses the batch as too large (413)", "lower OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
-)
-
-
 def _verdict(notes: list[str], endpoint: str) -> tuple[str, str, str]:
     """The kind of failure, a sentence about it and the cure, from what was logged during the export."""
-    said = "; ".join(notes)
-    where = f"the OTLP endpoint {endpoint}"
-    for sign, kind, does, cure in _KNOWN:
-        if sign in said:
-            if kind == "unreachable":
-                cure += ", or set OTEL_EXPORTER_OTLP_ENDPOINT"  # noqa: PLW2901 (one cure for all of them)
-            return kind, f"{where} {does}", cure
-    last = _USER.sub("//", " ".join(notes[-1].split()))[:200] if notes else "no reason given"
-    return "failed", f"{where} did not take a batch ({last})", "see the Collector's own log"
+    kind, does, cure = answers.told("; ".join(notes))
+    if kind == "failed" and notes:
+        does = f"did not take a batch ({answers.printable(notes[-1])})"
+    return kind, f"the OTLP endpoint {endpoint} {does}", cure
 
 
 class GuardedLogExporter(LogRecordExporter):
@@ -302,7 +273,7 @@ _BuiltT = TypeVar("_BuiltT")
 
 
 def _built(build: Callable[[], _BuiltT], what: str) -> _BuiltT | None:
-    _quieten()
+    quieten()
     try:
         return build()
     except Exception as error:

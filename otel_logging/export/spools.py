@@ -1,0 +1,66 @@
+"""This process's spools, one a destination: they outlive a second `configure()`, and are in the books as one figure."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from otel_logging.export.spool import Spool
+from otel_logging.export.spool_files import SUPPORTED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_spools: dict[Path, Spool] = {}
+_registry = threading.Lock()
+
+
+def open_spool(folder: Path, service: str, *, in_books: bool) -> Spool | None:
+    """This process's spool in `folder`, which outlives a second `configure()`; None where the platform has no locks.
+
+    Args:
+        folder: from `folder_of`.
+        service: for the names of files.
+        in_books: its records count as held in the ledger.
+    """
+    if not SUPPORTED:
+        return None
+    with _registry:
+        found = _spools.get(folder)
+        if found is None:
+            found = _spools[folder] = Spool(folder, service)
+            found.in_books = in_books
+        return found
+
+
+def held() -> int:
+    """Records of this process that wait on disk: the ledger's gauge."""
+    return sum(spool.held for spool in list(_spools.values()) if spool.in_books)
+
+
+def adopted() -> dict[str, int]:
+    """What became of records that other processes had left: `delivered`, `dropped`."""
+    total = {"delivered": 0, "dropped": 0}
+    for spool in list(_spools.values()):
+        for what, count in spool.adopted.items():
+            total[what] += count
+    return total
+
+
+def forget() -> None:
+    """Let go of all spools: for tests."""
+    for spool in list(_spools.values()):
+        spool.release()
+    _spools.clear()
+
+
+def _after_fork_in_child() -> None:
+    global _registry
+    _registry = threading.Lock()
+    for spool in list(_spools.values()):
+        spool.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
