@@ -45,6 +45,7 @@ class Active:
         self.closers: list[Callable[[int], Any]] = []  # take milliseconds
         self.undo: list[Callable[[], Any]] = []
         self.samplers: list[SamplingLogRecordProcessor] = []  # they hold the policies too
+        self.parting: list[Callable[[], Any]] = []  # told when the process is about to end
         self.last_words: list[Callable[[], Any]] = []  # what still makes records when the calls have ended
         self.closed = False
 
@@ -90,10 +91,14 @@ def stats() -> dict[str, Any]:
     """The ledger of this process: `created`, `exported`, `held`, `dropped` by reason.
 
     Beside the balance: `recovered`; `policies`, hits and misses of each; `evicted`, what bounded tables gave up;
-    `incidents` by kind. docs/reference/ledger.md says what each means.
+    `spool`, what is on disk and what other processes had left there; `incidents` by kind. docs/reference/ledger.md
+    says what each means.
     """
     books = ledger.snapshot()
     books["policies"] = {}
+    from otel_logging.export import spools
+
+    books["spool"] = spools.figures()
     active = configured()
     if active is not None and active.pipeline is not None:
         policies = active.pipeline.policies
@@ -150,6 +155,9 @@ def close(timeout: float = 5.0) -> bool:
     with _step("ending the open calls"):
         calls.end_all("process_end")
     _say_last_words(active)
+    for part in active.parting:
+        with _step("hurrying an exporter"):
+            part()
     return _flush(active, timeout)
 
 
@@ -390,8 +398,9 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
         return  # the end of a test run is not ours
     with _step("delivering records when the process ends"):
         from otel_logging.boot import ends
+        from otel_logging.export import spools
 
-        ends.install(force_flush, close, after_fork)
+        ends.install(force_flush, close, after_fork, spools.unsafe)
         active.undo.append(ends.uninstall)
     del pipeline
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from otel_logging.boot.configure import Active
     from otel_logging.boot.switches import LogSwitch, SpanSwitch
     from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.export.courier import Courier
+    from otel_logging.export.deliver import Books
     from otel_logging.settings import Settings
 
 
@@ -111,11 +113,19 @@ def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool
     from otel_logging.export.batch import BatchingProcessor
 
     settings = active.settings
-    exporter = active.stand_ins.log_exporter if active.stand_ins is not None else _log_exporter(settings, name)
-    if exporter is None:
-        return None
     # With two destinations the first keeps the books: a record that arrives twice was made once.
     books = ledger if not (several and active.closers) else _NoBooks()
+    exporter: LogRecordExporter | Courier | None
+    if active.stand_ins is not None:
+        exporter = active.stand_ins.log_exporter
+    elif name == "local" and settings.store is not None:
+        from otel_logging.export.local import LocalLogExporter
+
+        exporter = LocalLogExporter(settings.store, settings.service_name)
+    else:
+        exporter = _courier(settings, books)
+    if exporter is None:
+        return None
     processor = BatchingProcessor(
         exporter,
         books,
@@ -129,6 +139,7 @@ def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool
     if books is ledger:
         ledger.gauge("queue", processor.held)
         active.undo.append(lambda: ledger.remove_gauge("queue"))
+    active.parting.append(processor.part)
     active.closers.append(processor.close)
     sampler = SamplingLogRecordProcessor(processor, pipeline.policies)
     active.samplers.append(sampler)
@@ -147,14 +158,27 @@ class _NoBooks:
             trouble.count(f"second_destination:{reason}")
 
 
-def _log_exporter(settings: Settings, name: str) -> LogRecordExporter | None:
-    if name == "local" and settings.store is not None:
-        from otel_logging.export.local import LocalLogExporter
+def _courier(settings: Settings, books: Books) -> Courier | None:
+    """What delivers to the OTLP endpoint, with its spool."""
+    from otel_logging.export import otlp, spools
+    from otel_logging.export.courier import Courier
+    from otel_logging.export.spool import folder_of
 
-        return LocalLogExporter(settings.store, settings.service_name)
-    from otel_logging.export import otlp
-
-    return otlp.build_log_exporter(settings.otlp_protocol)
+    sender = otlp.build_sender("logs", settings.otlp_protocol)
+    if sender is None:
+        return None
+    spool = None
+    if settings.spool != "off" and settings.store is not None:
+        folder = folder_of(settings.store, settings.otlp_protocol, sender.endpoint, sender.headers)
+        spool = spools.open_spool(folder, settings.service_name, in_books=books is ledger)
+        ledger.gauge("spool", spools.held)
+    return Courier(
+        sender,
+        books,
+        spool=spool,
+        write_ahead=settings.spool == "always",
+        batch_size=settings.blrp_max_export_batch_size,
+    )
 
 
 def spans(active: Active, resource: Resource) -> None:
@@ -260,5 +284,6 @@ def _span_processors(active: Active) -> tuple[SpanProcessor, ...]:
 
         exporter = otlp.build_span_exporter(settings.otlp_protocol)
         if exporter is not None:
+            active.parting.append(exporter.part)
             exporters.append(exporter)
     return tuple(BatchSpanProcessor(exporter, schedule_delay_millis=_SPAN_DELAY) for exporter in exporters)

@@ -239,7 +239,7 @@ class Courier(Delivery):
     def rescue(self) -> bool:
         """From another thread, when time is short: put on disk what has no answer yet. Whether that worked.
 
-        If the endpoint takes it after all, it is taken from the disk again; if the process ends first, it arrives twice.
+        If the endpoint takes it after all, it is taken from disk again; if the process ends first, it arrives twice.
         """
         spool = self._spool
         if spool is None or not self._lock.acquire(timeout=0.2):

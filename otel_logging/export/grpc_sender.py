@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class GrpcSender:
-    """Sends to the endpoint of logs that the standard variables name; see `otel_logging.export.sender.Sender`.
+    """Sends to the endpoint that the standard variables name; see `otel_logging.export.sender.Sender`.
 
     Args:
+        signal: `logs` or `traces`.
         endpoint: instead of the variables.
         headers: instead of those of the variables.
 
@@ -28,36 +29,47 @@ class GrpcSender:
         Exception: the settings cannot be used, or the official exporter is not as it was.
     """
 
-    def __init__(self, endpoint: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, signal: str = "logs", endpoint: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         from opentelemetry.util.re import parse_env_headers
 
         quieten()
-        self.endpoint = endpoint_of("logs", GRPC, endpoint)
-        self.headers: Mapping[str, str] = dict(headers or parse_env_headers(variable("HEADERS"), liberal=True))
+        self.endpoint = endpoint_of(signal, GRPC, endpoint)
+        self._signal = signal
+        self.headers: Mapping[str, str] = dict(headers or parse_env_headers(variable(signal, "HEADERS"), liberal=True))
         self._given: dict[str, Any] = {"endpoint": endpoint, "headers": dict(headers) if headers else None}
-        self._timeout = timeout_of(variable("TIMEOUT"))
+        self._timeout = timeout_of(variable(signal, "TIMEOUT"))
         self._closed = False
         self._exporter: Any = self._make()
 
     def _make(self) -> Any:
         import grpc
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
-        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-        from opentelemetry.sdk._logs.export import LogRecordExportResult
 
-        if not callable(getattr(OTLPLogExporter, "_translate_data", None)):
+        kind: Any
+        request: Any
+        if self._signal == "traces":
+            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+            from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+            kind, request = OTLPSpanExporter, ExportTraceServiceRequest
+        else:
+            from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+            from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+            kind, request = OTLPLogExporter, ExportLogsServiceRequest
+        if not callable(getattr(kind, "_translate_data", None)):
             raise TypeError("the installed exporter takes no encoded requests")
 
-        class Exporter(OTLPLogExporter):
+        class Exporter(kind):  # type: ignore[misc]
             """Takes bytes where upstream's takes records."""
 
             def _translate_data(self, data: Any) -> Any:
-                return ExportLogsServiceRequest.FromString(data)
+                return request.FromString(data)
 
             def _count_data(self, data: Any) -> int:  # noqa: ARG002 (upstream's signature)
                 return 0
 
-        self._success = LogRecordExportResult.SUCCESS
         return Exporter(
             **self._given,
             timeout=self._timeout,
@@ -79,7 +91,7 @@ class GrpcSender:
             except Exception as error:
                 notes.append(f"{type(error).__name__}: {error}")
                 result = None
-        return answers.TAKEN if result is self._success else answers.of_words("; ".join(notes))
+        return answers.TAKEN if getattr(result, "name", "") == "SUCCESS" else answers.of_words("; ".join(notes))
 
     def close(self) -> None:
         """Close the channel. A later `send` fails."""

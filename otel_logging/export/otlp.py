@@ -1,9 +1,9 @@
-"""The official OTLP exporters, imported late and kept from harm.
+"""Where OTLP goes and by which means: endpoints, what sends there, and the official log exporter, kept from harm.
 
-What is added to them: an error in their set-up is one line of trouble and not an exception; a batch that cannot be
-encoded raises, so that the record at fault can be isolated; what they and urllib3 log while they work comes out as one
-line that names the endpoint, the reason and the cure; a forked child makes connections of its own. They read
-OTEL_EXPORTER_OTLP_* themselves.
+The official exporter serves providers that are not ours (`otel_logging` as a plug-in). What is added to it: an error in
+its set-up is one line of trouble and not an exception; a batch that cannot be encoded raises, so that the record at
+fault can be isolated; what it and urllib3 log while they work comes out as one line that names the endpoint, the reason
+and the cure; a forked child makes connections of its own. Everything is imported late.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_logging import trouble
 from otel_logging.export import answers
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk._logs import ReadableLogRecord
-    from opentelemetry.sdk.trace import ReadableSpan
+
+    from otel_logging.export.sender import Sender
+    from otel_logging.export.span_exporter import OtlpSpanExporter
 
 HTTP: Final = "http/protobuf"
 GRPC: Final = "grpc"
@@ -127,7 +128,7 @@ class _Guarded:
             except OSError as error:  # the network; upstream answers with FAILURE, but its transports may change
                 notes.append(trouble.sentence(error))
                 result = None
-        if result is LogRecordExportResult.SUCCESS or result is SpanExportResult.SUCCESS:
+        if result is LogRecordExportResult.SUCCESS:
             self.failure = None
             unencoded = [note for note in notes if note.startswith("Failed to encode key")]
             if unencoded:
@@ -188,43 +189,10 @@ class GuardedLogExporter(LogRecordExporter):
         return True
 
 
-class GuardedSpanExporter(SpanExporter):
-    """The official OTLP span exporter, guarded. Made by `build_span_exporter`. Never raises."""
-
-    def __init__(self, make: Callable[[], SpanExporter], endpoint: str) -> None:
-        self._inner = _Guarded(make, _check_nothing, "traces", endpoint)
-
-    @property
-    def failure(self) -> str | None:
-        """What went wrong with the last batch; None when it arrived."""
-        return self._inner.failure
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send a batch of spans; the SDK's batch processor ignores the result, so a failure is told as trouble."""
-        try:
-            sent = self._inner.export(spans, "spans")
-        except Exception as error:
-            trouble.report("otlp_failed", f"{len(spans)} spans could not be exported ({trouble.sentence(error)})")
-            return SpanExportResult.FAILURE
-        return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
-
-    def shutdown(self) -> None:
-        """Stop waiting for retries and close connections."""
-        self._inner.close()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 (the SDK's signature)
-        """Nothing is buffered here."""
-        return True
-
-
 def _check_logs(batch: Sequence[ReadableLogRecord]) -> None:
     from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 
     encode_logs(batch).SerializeToString()
-
-
-def _check_nothing(batch: Sequence[ReadableSpan]) -> None:
-    """Spans are not isolated: the SDK's processor could not make use of it."""
 
 
 def build_log_exporter(
@@ -251,22 +219,38 @@ def build_log_exporter(
     return _built(lambda: GuardedLogExporter(make, endpoint_of("logs", protocol, endpoint)), "logs")
 
 
+def build_sender(
+    signal: str, protocol: str = HTTP, *, endpoint: str | None = None, headers: Mapping[str, str] | None = None
+) -> Sender | None:
+    """What makes one request to the OTLP endpoint of `logs` or `traces`; None, and a line of trouble, if it cannot be.
+
+    Args:
+        signal: OTEL_EXPORTER_OTLP_LOGS_… or OTEL_EXPORTER_OTLP_TRACES_… are its variables.
+        protocol: `http/protobuf` (also for values that are neither) or `grpc`.
+        endpoint: the whole URL, instead of the variables.
+        headers: added to those of the variables.
+    """
+
+    def build() -> Sender:
+        if protocol == GRPC:
+            from otel_logging.export.grpc_sender import GrpcSender
+
+            return GrpcSender(signal, endpoint, headers)
+        from otel_logging.export.sender import HttpSender
+
+        return HttpSender(signal, endpoint, headers)
+
+    return _built(build, "spans" if signal == "traces" else "logs")
+
+
 def build_span_exporter(
     protocol: str = HTTP, *, endpoint: str | None = None, headers: Mapping[str, str] | None = None
-) -> SpanExporter | None:
-    """The official OTLP span exporter, as `build_log_exporter`; OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is its variable."""
-    protocol = GRPC if protocol == GRPC else HTTP
+) -> OtlpSpanExporter | None:
+    """An OTLP span exporter, as `build_sender`; OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is its variable."""
+    from otel_logging.export.span_exporter import OtlpSpanExporter
 
-    def make() -> SpanExporter:
-        kind: Any
-        if protocol == GRPC:
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as kind  # noqa: N813
-        else:
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as kind  # noqa: N813
-        exporter: SpanExporter = kind(endpoint=endpoint, headers=headers)
-        return exporter
-
-    return _built(lambda: GuardedSpanExporter(make, endpoint_of("traces", protocol, endpoint)), "spans")
+    sender = build_sender("traces", protocol, endpoint=endpoint, headers=headers)
+    return None if sender is None else OtlpSpanExporter(sender)
 
 
 _BuiltT = TypeVar("_BuiltT")

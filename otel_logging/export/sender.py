@@ -50,9 +50,9 @@ class Sender(Protocol):
         """In a forked child: leave the parent's connections alone and make new ones."""
 
 
-def variable(name: str) -> str:
-    """The value of OTEL_EXPORTER_OTLP_LOGS_name, else of OTEL_EXPORTER_OTLP_name, else empty."""
-    own = os.environ.get(f"OTEL_EXPORTER_OTLP_LOGS_{name}", "").strip()
+def variable(signal: str, name: str) -> str:
+    """The value of OTEL_EXPORTER_OTLP_signal_name, else of OTEL_EXPORTER_OTLP_name, else empty."""
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", "").strip()
     return own or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
 
 
@@ -72,9 +72,10 @@ def timeout_of(text: str) -> float:
 
 
 class HttpSender:
-    """Sends to the endpoint of logs that the standard variables name.
+    """Sends to the endpoint that the standard variables name.
 
     Args:
+        signal: `logs` or `traces`.
         endpoint: the whole URL, instead of the variables.
         headers: added to those of the variables.
 
@@ -82,17 +83,20 @@ class HttpSender:
         Exception: the settings cannot be used.
     """
 
-    def __init__(self, endpoint: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, signal: str = "logs", endpoint: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         from opentelemetry.util.re import parse_env_headers
 
         quieten()
-        self._url = endpoint or base_url("logs", HTTP)
-        self.endpoint = endpoint_of("logs", HTTP, endpoint)
-        given: dict[str, str] = dict(parse_env_headers(variable("HEADERS"), liberal=True))
+        self._url = endpoint or base_url(signal, HTTP)
+        self.endpoint = endpoint_of(signal, HTTP, endpoint)
+        self._signal = signal
+        given: dict[str, str] = dict(parse_env_headers(variable(signal, "HEADERS"), liberal=True))
         given.update({name.lower(): value for name, value in (headers or {}).items()})
         self.headers: Mapping[str, str] = given
-        self._timeout = timeout_of(variable("TIMEOUT"))
-        self._compression = (variable("COMPRESSION") or "none").lower()
+        self._timeout = timeout_of(variable(signal, "TIMEOUT"))
+        self._compression = (variable(signal, "COMPRESSION") or "none").lower()
         if self._compression not in {"none", "gzip", "deflate"}:
             trouble.report(
                 "otlp_setup",
@@ -100,8 +104,8 @@ class HttpSender:
                 "using none",
             )
             self._compression = "none"
-        self._verify: bool | str = variable("CERTIFICATE") or True
-        certificate, key = variable("CLIENT_CERTIFICATE"), variable("CLIENT_KEY")
+        self._verify: bool | str = variable(signal, "CERTIFICATE") or True
+        certificate, key = variable(signal, "CLIENT_CERTIFICATE"), variable(signal, "CLIENT_KEY")
         self._certificate: Any = (certificate, key) if certificate and key else certificate or None
         self._closed = False
         self._lock = threading.Lock()  # around making a session
@@ -110,7 +114,7 @@ class HttpSender:
     def _connected(self) -> Any:
         with self._lock:
             if self._session is None:
-                session = _session_of_provider()
+                session = _session_of_provider(self._signal)
                 session.headers.update(
                     {
                         "User-Agent": f"OTel-OTLP-Exporter-Python/otel-logging-{__version__}",
@@ -214,12 +218,14 @@ def _of_error(error: Exception) -> Answer:
     )
 
 
-def _session_of_provider() -> Any:
+def _session_of_provider(signal: str) -> Any:
     """A session, made by the credential provider that OpenTelemetry's variables name, if they do."""
     import requests
 
     prefix = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_"
-    name = os.environ.get(prefix + "CREDENTIAL_PROVIDER") or os.environ.get(prefix + "LOGS_CREDENTIAL_PROVIDER")
+    name = os.environ.get(prefix + "CREDENTIAL_PROVIDER") or os.environ.get(
+        f"{prefix}{signal.upper()}_CREDENTIAL_PROVIDER"
+    )
     if not name:
         return requests.Session()
     from importlib.metadata import entry_points

@@ -3,7 +3,8 @@
 `<store>/spool/<host>-<hash>/<service>-<pid>-<start>-<marker>.spool`: each process writes files of its own, and owns
 them by a lock. A file that nobody owns was left by a process that ended or crashed; the first process of the same
 destination that finds it takes it over, and removes it when all of it has been delivered. Folders have mode 0700,
-files 0600; links are not followed. All files of a destination together are kept to a size and an age: the oldest go first.
+files 0600; links are not followed. All files of a destination together are kept to a size and an age: the oldest go
+first.
 
 Appending is for any thread, one at a time; all else is for the one thread that delivers. What is sent, and what is
 counted in the books, is the business of `courier`. The files themselves are that of `spool_files`.

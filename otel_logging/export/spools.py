@@ -6,6 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from otel_logging.bridge.ledger import ledger
 from otel_logging.export.spool import Spool
 from otel_logging.export.spool_files import SUPPORTED
 
@@ -39,12 +40,17 @@ def held() -> int:
     return sum(spool.held for spool in list(_spools.values()) if spool.in_books)
 
 
-def adopted() -> dict[str, int]:
-    """What became of records that other processes had left: `delivered`, `dropped`."""
-    total = {"delivered": 0, "dropped": 0}
+def unsafe() -> int:
+    """Records that would be lost if the process ended now: held, and not on disk."""
+    return int(ledger.snapshot()["held"]) - held()
+
+
+def figures() -> dict[str, int]:
+    """What is on disk of this process, and what became of records that other processes had left."""
+    total = {"held": held(), "adopted_delivered": 0, "adopted_dropped": 0}
     for spool in list(_spools.values()):
         for what, count in spool.adopted.items():
-            total[what] += count
+            total[f"adopted_{what}"] += count
     return total
 
 
