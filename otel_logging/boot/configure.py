@@ -400,7 +400,7 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
         from otel_logging.boot import ends
         from otel_logging.export import spools
 
-        ends.install(force_flush, close, after_fork, spools.unsafe)
+        ends.install(force_flush, close, after_fork, lambda: ledger.snapshot()["held"] - spools.held())
         active.undo.append(ends.uninstall)
     del pipeline
 

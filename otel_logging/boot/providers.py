@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from otel_logging.boot.switches import LogSwitch, SpanSwitch
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.export.courier import Courier
-    from otel_logging.export.deliver import Books
     from otel_logging.settings import Settings
 
 
@@ -115,17 +114,14 @@ def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool
     settings = active.settings
     # With two destinations the first keeps the books: a record that arrives twice was made once.
     books = ledger if not (several and active.closers) else _NoBooks()
-    exporter: LogRecordExporter | Courier | None
-    if active.stand_ins is not None:
-        exporter = active.stand_ins.log_exporter
-    elif name == "local" and settings.store is not None:
-        from otel_logging.export.local import LocalLogExporter
-
-        exporter = LocalLogExporter(settings.store, settings.service_name)
-    else:
-        exporter = _courier(settings, books)
+    exporter = active.stand_ins.log_exporter if active.stand_ins is not None else _log_exporter(settings, name)
     if exporter is None:
         return None
+    if books is ledger:
+        from otel_logging.export import spools
+
+        spools.count(exporter)
+        ledger.gauge("spool", spools.held)  # stays: what is on disk is held, whatever becomes of this set-up
     processor = BatchingProcessor(
         exporter,
         books,
@@ -158,7 +154,15 @@ class _NoBooks:
             trouble.count(f"second_destination:{reason}")
 
 
-def _courier(settings: Settings, books: Books) -> Courier | None:
+def _log_exporter(settings: Settings, name: str) -> LogRecordExporter | Courier | None:
+    if name == "local" and settings.store is not None:
+        from otel_logging.export.local import LocalLogExporter
+
+        return LocalLogExporter(settings.store, settings.service_name)
+    return _courier(settings)
+
+
+def _courier(settings: Settings) -> Courier | None:
     """What delivers to the OTLP endpoint, with its spool."""
     from otel_logging.export import otlp, spools
     from otel_logging.export.courier import Courier
@@ -170,11 +174,9 @@ def _courier(settings: Settings, books: Books) -> Courier | None:
     spool = None
     if settings.spool != "off" and settings.store is not None:
         folder = folder_of(settings.store, settings.otlp_protocol, sender.endpoint, sender.headers)
-        spool = spools.open_spool(folder, settings.service_name, in_books=books is ledger)
-        ledger.gauge("spool", spools.held)
+        spool = spools.open_spool(folder, settings.service_name)
     return Courier(
         sender,
-        books,
         spool=spool,
         write_ahead=settings.spool == "always",
         batch_size=settings.blrp_max_export_batch_size,

@@ -116,7 +116,7 @@ class BatchingProcessor(LogRecordProcessor):
     def _delivered_by(self) -> Delivery:
         exporter = self._exporter
         if isinstance(exporter, Courier):
-            return exporter.bind(lambda: self._abandoned)
+            return exporter.bind(self._books, lambda: self._abandoned)
         return Delivery(exporter, self._books, self._export_seconds, lambda: self._abandoned)
 
     # -- taking records in ---------------------------------------------------------------------------------------------

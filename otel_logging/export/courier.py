@@ -44,7 +44,6 @@ class Courier(Delivery):
 
     Args:
         sender: makes one request.
-        books: where records are counted.
         spool: where records wait on disk; None for memory only.
         write_ahead: every record goes to disk before the application goes on, and is sent from there.
         batch_size: records in one request that is sent from the spool.
@@ -53,7 +52,6 @@ class Courier(Delivery):
     def __init__(
         self,
         sender: Sender,
-        books: Books,
         *,
         spool: Spool | None = None,
         write_ahead: bool = False,
@@ -62,15 +60,13 @@ class Courier(Delivery):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sender = sender
-        self._books = books
-        self._spool = spool
+        self.spool = spool
         self._write_ahead = write_ahead and spool is not None
         self._batch_size = batch_size
         self._backoff = backoff or Backoff()
         self._clock = clock
         self._hurry: Callable[[], bool] = lambda: False
         if spool is not None:
-            spool.lost = self._count
             fate = f"records are kept in {spool.folder} until it takes them"
         else:
             fate = "records are kept in memory until it takes them, as far as the queue has room"
@@ -89,13 +85,16 @@ class Courier(Delivery):
         self.lost = 0
         self.fresh = 0  # about how many were written ahead since the last `resume`
 
-    def bind(self, hurry: Callable[[], bool]) -> Courier:
-        """Belong to a processor; `hurry` says that there is no time left. In a forked child, begin anew."""
+    def bind(self, books: Books, hurry: Callable[[], bool]) -> Courier:
+        """Belong to a processor: count in `books`; `hurry` says that there is no time left. In a child, begin anew."""
+        self._books = books
         self._hurry = hurry
+        if self.spool is not None:
+            self.spool.lost = self._count
         if self._pid != os.getpid():  # connections, files and records are the parent's
             self._sender.after_fork()
-            if self._spool is not None:
-                self._spool.after_fork()
+            if self.spool is not None:
+                self.spool.after_fork()
             self._backoff.succeeded()
             self._begin()
         return self
@@ -105,7 +104,7 @@ class Courier(Delivery):
     @property
     def backlog(self) -> int:  # type: ignore[override]
         """Records of this process that wait on disk."""
-        return self._spool.held if self._spool is not None else 0
+        return self.spool.held if self.spool is not None else 0
 
     @property
     def blocked(self) -> bool:  # type: ignore[override]
@@ -119,22 +118,22 @@ class Courier(Delivery):
 
     def due(self) -> float | None:
         """Seconds until `resume` has something to do; None if it has nothing."""
-        spool = self._spool
+        spool = self.spool
         if self._stuck or (spool is not None and (spool.held or spool.has_adopted)):
             return self._backoff.wait()
         return None if spool is None else max(self._look_at - self._clock(), 0.0)
 
     def mark(self) -> int:
         """Where the records stand that have been accepted until now; see `reached`."""
-        return self._spool.written if self._spool is not None and self._write_ahead else 0
+        return self.spool.written if self.spool is not None and self._write_ahead else 0
 
     def reached(self, mark: int) -> bool:
         """Whether all that was accepted before `mark` has been settled."""
         if self._stuck:
             return False
-        if self._spool is None:
+        if self.spool is None:
             return True
-        return self._spool.settled >= mark if self._write_ahead else not self._spool.held
+        return self.spool.settled >= mark if self._write_ahead else not self.spool.held
 
     # -- taking records ------------------------------------------------------------------------------------------------
 
@@ -143,7 +142,7 @@ class Courier(Delivery):
 
         For any thread. No network, no thread: one write, which the operating system takes into its memory.
         """
-        spool = self._spool
+        spool = self.spool
         if not self._write_ahead or spool is None or self._closed:
             return False
         before = (exporting.active, exporting.notes)
@@ -221,7 +220,7 @@ class Courier(Delivery):
 
     def _shelve(self) -> bool:
         """Put what waits in memory on disk, as far as that takes it. Whether it took all."""
-        spool = self._spool
+        spool = self.spool
         with self._lock:
             while self._stuck and spool is not None:
                 parcel = self._stuck[0]
@@ -241,7 +240,7 @@ class Courier(Delivery):
 
         If the endpoint takes it after all, it is taken from disk again; if the process ends first, it arrives twice.
         """
-        spool = self._spool
+        spool = self.spool
         if spool is None or not self._lock.acquire(timeout=0.2):
             return False
         try:
@@ -268,7 +267,7 @@ class Courier(Delivery):
             self._resume(force=force)
 
     def _resume(self, *, force: bool) -> None:
-        spool = self._spool
+        spool = self.spool
         self.fresh = 0
         if spool is not None and self._clock() >= self._look_at:
             self._look_at = self._clock() + LOOK_SECONDS
@@ -283,7 +282,7 @@ class Courier(Delivery):
 
     def _send_backlog(self) -> bool:
         """Send what this process has on disk, and then what it has in memory. Whether it is all gone."""
-        spool = self._spool
+        spool = self.spool
         if spool is not None:
             target = spool.written
             while spool.settled < target:
@@ -302,7 +301,7 @@ class Courier(Delivery):
     def _time_for(self, parcel: Parcel) -> float | None:
         if self._closed or self._hurry():
             return 0
-        if self._parting and self._spool is not None:
+        if self._parting and self.spool is not None:
             return PARTING_SECONDS if parcel.file is not None else 2 * PARTING_SECONDS
         return None
 
@@ -315,8 +314,8 @@ class Courier(Delivery):
             if parcel.file is None:
                 parcel.done += count
                 self.in_flight -= count
-            elif self._spool is not None:
-                self._spool.settle(parcel, count, dropped=reason is not None)
+            elif self.spool is not None:
+                self.spool.settle(parcel, count, dropped=reason is not None)
         if not parcel.own:
             return
         if reason is None:
@@ -334,7 +333,7 @@ class Courier(Delivery):
         self.lost += count
 
     def _disk_failed(self, error: OSError) -> None:
-        folder = self._spool.folder if self._spool is not None else ""
+        folder = self.spool.folder if self.spool is not None else ""
         trouble.report(
             "spool",
             f"the spool {folder} cannot be written ({error.strerror or error}); records wait in memory until the "
@@ -358,5 +357,5 @@ class Courier(Delivery):
         """Close connections and files; what is on disk stays there."""
         self._closed = True
         self._sender.close()
-        if self._spool is not None:
-            self._spool.close()
+        if self.spool is not None:
+            self.spool.close()

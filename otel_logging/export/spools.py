@@ -6,7 +6,6 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from otel_logging.bridge.ledger import ledger
 from otel_logging.export.spool import Spool
 from otel_logging.export.spool_files import SUPPORTED
 
@@ -17,13 +16,12 @@ _spools: dict[Path, Spool] = {}
 _registry = threading.Lock()
 
 
-def open_spool(folder: Path, service: str, *, in_books: bool) -> Spool | None:
+def open_spool(folder: Path, service: str) -> Spool | None:
     """This process's spool in `folder`, which outlives a second `configure()`; None where the platform has no locks.
 
     Args:
         folder: from `folder_of`.
         service: for the names of files.
-        in_books: its records count as held in the ledger.
     """
     if not SUPPORTED:
         return None
@@ -31,18 +29,19 @@ def open_spool(folder: Path, service: str, *, in_books: bool) -> Spool | None:
         found = _spools.get(folder)
         if found is None:
             found = _spools[folder] = Spool(folder, service)
-            found.in_books = in_books
         return found
+
+
+def count(exporter: object) -> None:
+    """The records of an exporter that has a spool count as held while they are in there."""
+    spool = getattr(exporter, "spool", None)
+    if isinstance(spool, Spool):
+        spool.in_books = True
 
 
 def held() -> int:
     """Records of this process that wait on disk: the ledger's gauge."""
     return sum(spool.held for spool in list(_spools.values()) if spool.in_books)
-
-
-def unsafe() -> int:
-    """Records that would be lost if the process ended now: held, and not on disk."""
-    return int(ledger.snapshot()["held"]) - held()
 
 
 def figures() -> dict[str, int]:
