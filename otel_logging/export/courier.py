@@ -291,7 +291,7 @@ class Courier(Delivery):
                     break
                 if not self._attempts.at(parcel):
                     return False
-            spool.retire(keep_last=self._write_ahead)
+            spool.retire(keep_last=self._write_ahead and not self._parting)
         while self._stuck:
             if not self._attempts.at(self._stuck[0]):
                 return False
