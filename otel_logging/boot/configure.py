@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _BOOTED: Final = "OTEL_LOGGING_BOOTED"  # inherited: in child processes the boot line waits for a first real line
 
+_LAST_SECONDS: Final = 0.5  # of the time for the end, for records that were made while others were flushed
+
 _lock = threading.RLock()  # guards _active; held while configuring so that two threads cannot both do it
 _active: Active | None = None
 
@@ -45,6 +47,7 @@ class Active:
         self.closers: list[Callable[[int], Any]] = []  # take milliseconds
         self.undo: list[Callable[[], Any]] = []
         self.samplers: list[SamplingLogRecordProcessor] = []  # they hold the policies too
+        self.own: list[Callable[[int], Any]] = []  # those of the flushers that keep to their time; milliseconds
         self.parting: list[Callable[[], Any]] = []  # told when the process is about to end
         self.last_words: list[Callable[[], Any]] = []  # what still makes records when the calls have ended
         self.closed = False
@@ -158,7 +161,11 @@ def close(timeout: float = 5.0) -> bool:
     for part in active.parting:
         with _step("hurrying an exporter"):
             part()
-    return _flush(active, timeout)
+    done = _flush(active, max(timeout - _LAST_SECONDS, 0))
+    for flush in active.own:
+        with _step("delivering what was logged meanwhile"):  # exporters that are not ours tell of their failures
+            done = flush(int(_LAST_SECONDS * 1000)) is not False and done
+    return done
 
 
 def _take_down(active: Active, timeout: float) -> bool:

@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_logging import trouble
-from otel_logging.bridge import attribute_limit
+from otel_logging.boot.bounded import bounded
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _serve_foreign(active: Active, provider: LoggerProvider) -> None:
     """What others send through a provider that is not ours gets its call too, and is delivered at the process's end."""
     from otel_logging.bridge.sampling import CallStamper
 
-    active.flushers.append(provider.force_flush)
+    active.flushers.append(bounded(provider.force_flush))
     if provider not in _stamped:
         _stamped.add(provider)
         provider.add_log_record_processor(CallStamper())
@@ -136,6 +136,7 @@ def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool
         ledger.gauge("queue", processor.held)
         active.undo.append(lambda: ledger.remove_gauge("queue"))
     active.parting.append(processor.part)
+    active.own.append(processor.force_flush)
     active.closers.append(processor.close)
     sampler = SamplingLogRecordProcessor(processor, pipeline.policies)
     active.samplers.append(sampler)
@@ -204,7 +205,7 @@ def spans(active: Active, resource: Resource) -> None:
             return
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         _switch_of(provider).behind = processors
-        active.flushers.append(provider.force_flush)
+        active.flushers.append(bounded(provider.force_flush))
         active.closers += [_closer(processor) for processor in processors]
         if active.stand_ins is None:
             _serve_other_spans(active, current, resource, processors)
@@ -218,7 +219,7 @@ def spans(active: Active, resource: Resource) -> None:
 def _join(active: Active, provider: TracerProvider) -> None:
     """Stamp the spans of a provider that is not ours. Where it sends them is its business."""
     switch = _switch_of(provider)
-    active.flushers.append(provider.force_flush)
+    active.flushers.append(bounded(provider.force_flush))
     settings = active.settings
     if "local" in settings.logs_exporter and settings.store is not None and active.stand_ins is None:
         # The local store wants the spans of the call too.

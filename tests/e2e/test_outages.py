@@ -260,7 +260,11 @@ class TestWriteAhead:
 class TestAnswers:
     def test_too_large_is_split(self, sink, start):
         """413 splits a batch; a record that is too large alone is dropped, and counted."""
-        sink.always(lambda request: Answer(413 if len(request.records) > 3 or any("a-0007" in str(r.body) for r in request.records) else 200))
+        sink.always(
+            lambda request: Answer(
+                413 if len(request.records) > 3 or any("a-0007" in str(r.body) for r in request.records) else 200
+            )
+        )
         app = start()
         app.do("log a 40")
         sink.wait_for(lambda: len(arrived(sink, "a")) >= 39, "all but one")
