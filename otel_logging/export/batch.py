@@ -44,6 +44,7 @@ _RESCUE_SECONDS: Final = (
     0.2  # kept back from a flush, to put on disk what is not delivered by then; and for each record
 )
 _RESCUE_EACH: Final = 0.0001
+_PARTING_SECONDS: Final = 2.0  # for an answer at the end of the process, before what waits for it is put on disk
 _EXPORTER_GRACE: Final = 1.0  # seconds that a worker gets to come back after its exporter was told to stop
 
 
@@ -91,6 +92,7 @@ class BatchingProcessor(LogRecordProcessor):
         self._max_bytes = max_queue_bytes
         self._export_seconds = export_timeout_millis / 1000
         self._closing = False  # no more records are taken
+        self._parting = False  # the process is about to end
         self._abandoned = False  # the time for closing is over: what is left is not exported any more
         self._exporter_stopped = False
         prepare()
@@ -133,7 +135,8 @@ class BatchingProcessor(LogRecordProcessor):
             trouble.report("poison", f"a record could not be queued for export ({trouble.sentence(error)})")
             return
         queue = self._queue
-        if self._delivery.ahead(entry.record):
+        # What has to go by the queue has to go before what is newer.
+        if not queue and not self._delivery.in_flight and self._delivery.ahead(entry.record):
             self._came(self._delivery.fresh)
             return
         if entry.size > self._max_bytes:
@@ -297,26 +300,30 @@ class BatchingProcessor(LogRecordProcessor):
         if (thread is not None and thread.is_alive()) or self._start():
             self._wake.put(None)
             reserve = min(_RESCUE_SECONDS + len(self._queue) * _RESCUE_EACH, seconds / 2)
-            if not flush.done.wait(max(until - time.monotonic() - reserve, 0)):
-                self._rescue(until)
-                flush.done.wait(max(until - time.monotonic(), 0))
+            patience = min(seconds, _PARTING_SECONDS) if self._parting else seconds
+            if not flush.done.wait(max(patience - reserve, 0)):
+                safe = self._rescue(until)
+                if not (safe and self._parting):
+                    flush.done.wait(max(until - time.monotonic(), 0))
         else:
             self._drain(until)
         return flush.done.is_set() and flush.delivered
 
-    def _rescue(self, until: float) -> None:
-        """Put on disk what the worker, which waits for an answer, will not come to in time."""
+    def _rescue(self, until: float) -> bool:
+        """Put on disk what the worker, which waits for an answer, will not come to in time. Whether all is safe."""
         if not self._rescuing.acquire(blocking=False):
-            return
+            return False
         try:
-            while self._delivery.rescue() and self._queue and time.monotonic() < until:
-                if not self._delivery.keep(self._take()):
-                    break
+            safe = self._delivery.rescue()
+            while safe and self._queue and time.monotonic() < until:
+                safe = self._delivery.keep(self._take())
+            return safe and not self._queue
         finally:
             self._rescuing.release()
 
     def part(self) -> None:
         """The process is about to end: an endpoint that does not answer is given little time from now on."""
+        self._parting = True
         self._delivery.part()
 
     def close(self, timeout_millis: float = CLOSE_MILLIS) -> bool:

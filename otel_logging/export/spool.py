@@ -276,7 +276,7 @@ class Spool:
                     with contextlib.suppress(OSError):
                         os.unlink(name, dir_fd=self._folder_fd)
             elif adopt and name not in ours:
-                found = SpoolFile.take_over(self._folder_fd, name)
+                found = SpoolFile.take_over(self._folder_fd, name, self._clock)
                 if found is not None:
                     self._adopted.append(found)
         self._adopted = deque(sorted(self._adopted, key=lambda file: file.created[0]))

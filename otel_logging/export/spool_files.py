@@ -147,7 +147,7 @@ class SpoolFile:
             raise
 
     @classmethod
-    def take_over(cls, folder: int, name: str) -> SpoolFile | None:
+    def take_over(cls, folder: int, name: str, clock: Clock) -> SpoolFile | None:
         """Own a file that another process has left; None if it is not one, is owned, or has just been finished."""
         found = _NAME.fullmatch(name)
         if found is None:
@@ -166,7 +166,7 @@ class SpoolFile:
                 raise OSError(errno.ENOENT, "gone")  # noqa: TRY301
             marker = bytes.fromhex(found[1])
             head = os.pread(fd, START, 0)
-            taken = cls(folder, name, fd, marker, _created(head, marker, about.st_mtime))
+            taken = cls(folder, name, fd, marker, _created(head, marker, clock))
             taken.cursor = _read_cursor(head[_HEAD.size :], zlib.crc32(marker)) or (START, 0)
         except OSError:
             os.close(fd)
@@ -315,10 +315,10 @@ def _read_cursor(data: bytes, seed: int) -> tuple[int, int] | None:
     return max(found, default=None)
 
 
-def _created(head: bytes, marker: bytes, changed: float) -> tuple[float, float, bytes]:
+def _created(head: bytes, marker: bytes, clock: Clock) -> tuple[float, float, bytes]:
     data = head[: _HEAD.size]
     if len(data) == _HEAD.size:
         _, wall, steady, boot, crc = _HEAD.unpack(data)
         if zlib.crc32(data[:-4], zlib.crc32(marker)) == crc:
             return wall, steady, boot
-    return changed, 0.0, bytes(8)  # damaged: when it was last changed has to do
+    return clock.wall(), clock.steady(), clock.boot  # damaged: what is in it must not go for that, so it is new
