@@ -119,7 +119,7 @@ class Courier(Delivery):
     def due(self) -> float | None:
         """Seconds until `resume` has something to do; None if it has nothing."""
         spool = self.spool
-        if self._stuck or (spool is not None and (spool.held or spool.has_adopted)):
+        if self._stuck or (spool is not None and (spool.held or (spool.has_adopted and not self._parting))):
             return self._backoff.wait()
         return None if spool is None else max(self._look_at - self._clock(), 0.0)
 

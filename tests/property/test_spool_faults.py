@@ -262,12 +262,12 @@ class SpoolMachine(RuleBasedStateMachine):
         last = Process("last", self, False)
         self.all.append(last)
         for process in [*self.live, last]:
-            if process is not last:
-                process.courier.part()  # else a file that is written ahead to stays for the next record
             for _ in range(200):
                 process.resume()
-                if not (process.courier.due() == 0.0):
+                if process.courier.due() != 0.0:
                     break
+            process.courier.part()  # else a file that is written ahead to stays for the next record
+            process.resume()
         bodies = [body for body, _ in self.endpoint.took]
         assert len(bodies) == len(set(bodies))
         made = {f"{process.name}:{n}" for process in self.all for n in range(process.made)}
@@ -282,6 +282,10 @@ class SpoolMachine(RuleBasedStateMachine):
 
 
 SpoolMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 TestSpool = SpoolMachine.TestCase

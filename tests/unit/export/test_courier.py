@@ -257,7 +257,9 @@ class TestParts:
         one = courier(endpoint)
         spool.append(b"\xff\xff", 2)
         spool.append(otlp_request.encode([readable("good")]), 1)
-        endpoint.send = lambda blob, seconds=None: of_status(400) if blob == b"\xff\xff" else Endpoint.send(endpoint, blob)
+        endpoint.send = lambda blob, seconds=None: (
+            of_status(400) if blob == b"\xff\xff" else Endpoint.send(endpoint, blob)
+        )
         for _ in range(12):
             one.resume()
             clock.now += 60
