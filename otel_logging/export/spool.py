@@ -1,7 +1,7 @@
 """The spool of one destination: what it has not taken yet, on disk, in the order it was made.
 
-`<store>/spool/<host>-<hash>/<service>-<pid>-<start>-<marker>.spool`: each process writes files of its own, and owns
-them by a lock. A file that nobody owns was left by a process that ended or crashed; the first process of the same
+`<store>/spool/<host>-<hash>/<service>-<pid>-<start>-<number>-<marker>.spool`: each process writes files of its own, and
+owns them by a lock. A file that nobody owns was left by a process that ended or crashed; the first process of the same
 destination that finds it takes it over, and removes it when all of it has been delivered. Folders have mode 0700,
 files 0600; links are not followed. All files of a destination together are kept to a size and an age: the oldest go
 first.
@@ -18,6 +18,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -97,6 +98,8 @@ class Spool:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
+        self._born = time.time_ns()
+        self._made = 0
         self._lock = threading.RLock()  # appending, and taking files out of use; never held while something is sent
         self._files.clear()  # this process's, oldest first; the last one is appended to
         self._adopted.clear()
@@ -147,7 +150,8 @@ class Spool:
     def _new_file(self) -> SpoolFile:
         if not self._open_folder(make=True):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.folder))
-        made = SpoolFile.create(self._folder_fd, self._service, self._clock)
+        self._made += 1
+        made = SpoolFile.create(self._folder_fd, self._service, self._clock, self._born, self._made)
         self._files.append(made)
         return made
 
@@ -279,7 +283,7 @@ class Spool:
                 found = SpoolFile.take_over(self._folder_fd, name, self._clock)
                 if found is not None:
                     self._adopted.append(found)
-        self._adopted = deque(sorted(self._adopted, key=lambda file: file.created[0]))
+        self._adopted = deque(sorted(self._adopted, key=lambda file: file.order))
         about_system = os.fstatvfs(self._folder_fd)
         with self._lock:
             self._limit = min(self._max_bytes, about_system.f_blocks * about_system.f_frsize // 10 or self._max_bytes)
@@ -295,7 +299,7 @@ class Spool:
             old = [file for file in [*self._adopted, *self._files] if file is not last]
             if not old:
                 break
-            self._drop(min(old, key=lambda file: file.created[0]), "spool_full")
+            self._drop(max(old, key=lambda file: file.age(self._clock)), "spool_full")
 
     def _drop(self, file: SpoolFile, reason: str) -> None:
         if not self._lock.acquire(timeout=_WAIT):

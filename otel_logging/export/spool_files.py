@@ -46,7 +46,7 @@ START: Final = _HEAD.size + 2 * _CURSOR.size
 """Where the first frame of a file begins."""
 
 _CHUNK: Final = 64 * 1024
-_NAME: Final = re.compile(r".+-([0-9a-f]{16})" + re.escape(SUFFIX))
+_NAME: Final = re.compile(r"[A-Za-z0-9._]+-(\d+)-([0-9a-f]+)-(\d+)-([0-9a-f]{16})" + re.escape(SUFFIX))
 _NOT_FOR_NAMES: Final = re.compile(r"[^A-Za-z0-9._]+")
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -119,15 +119,15 @@ class SpoolFile:
     # -- making and taking over ----------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, folder: int, service: str, clock: Clock) -> SpoolFile:
-        """A new file in `folder` (a descriptor).
+    def create(cls, folder: int, service: str, clock: Clock, born: int = 0, number: int = 0) -> SpoolFile:
+        """A new file in `folder` (a descriptor): the `number`-th one of what was `born` then, which gives the order.
 
         Raises:
             OSError: it cannot be made.
         """
         marker = os.urandom(8)
         safe = _NOT_FOR_NAMES.sub("_", service).strip("._")[:60] or "unknown_service"
-        name = f"{safe}-{os.getpid()}-{time.time_ns():x}-{marker.hex()}{SUFFIX}"
+        name = f"{safe}-{os.getpid()}-{born:x}-{number}-{marker.hex()}{SUFFIX}"
         part = name + PART
         fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600, dir_fd=folder)
         try:
@@ -164,7 +164,7 @@ class SpoolFile:
             # Its last owner may have finished and removed it between our opening and our lock.
             if os.fstat(fd).st_nlink == 0:
                 raise OSError(errno.ENOENT, "gone")  # noqa: TRY301
-            marker = bytes.fromhex(found[1])
+            marker = bytes.fromhex(found[4])
             head = os.pread(fd, START, 0)
             taken = cls(folder, name, fd, marker, _created(head, marker, clock))
             taken.cursor = _read_cursor(head[_HEAD.size :], zlib.crc32(marker)) or (START, 0)
@@ -249,6 +249,12 @@ class SpoolFile:
                 return offset + found
             offset += _CHUNK - len(self.marker) + 1
         return stop
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Files of one process in the order they were made, whatever its clocks did; of several, by their birth."""
+        found = _NAME.fullmatch(self.name)
+        return (int(found[2], 16), int(found[1]), int(found[3])) if found is not None else (0, 0, 0)
 
     def age(self, clock: Clock) -> float:
         """Seconds since it was made. Within one start of the machine, jumps of the wall clock do not count."""

@@ -61,9 +61,9 @@ class Endpoint:
     """Takes records, or does not."""
 
     endpoint = "http://there"
-    headers: dict[str, str] = {}
 
     def __init__(self):
+        self.headers = {}
         self.mode = "up"
         self.took = []
 

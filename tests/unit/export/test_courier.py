@@ -23,10 +23,10 @@ class Endpoint:
     """Answers as told: `answer(bodies)` gives an Answer, None for taken."""
 
     endpoint = "http://there"
-    headers: dict = {}
 
     def __init__(self, answer=lambda bodies: None):
         self.answer = answer
+        self.headers = {}
         self.asked = []
         self.took = []
         self.closed = self.forked = 0

@@ -225,7 +225,7 @@ class TestOwnership:
     @pytest.mark.parametrize("kind", ["link", "fifo", "folder", "name"])
     def test_what_is_no_spool_file(self, folder, tmp_path, kind):
         """Links are not followed, and what is no regular file of a proper name is left alone."""
-        name = "calls-1-1-00112233aabbccdd.spool"
+        name = "calls-1-1-1-00112233aabbccdd.spool"
         if kind == "link":
             (tmp_path / "target").write_bytes(b"precious")
             (tmp_path / name).symlink_to(tmp_path / "target")
