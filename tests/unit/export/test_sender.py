@@ -381,3 +381,40 @@ class TestSpans:
         exporter = OtlpSpanExporter(HttpSender("traces", endpoint.url + "/v1/traces"))
         assert exporter.export([object()]) is SpanExportResult.FAILURE
         assert trouble.counts() == {"otlp_failed": 1}
+
+
+def test_outage_over_grpc(tmp_path, books):
+    """What a gRPC endpoint did not take is sent from the spool when it does, as it was."""
+    from otel_logging.export.courier import Courier
+    from otel_logging.export.spool import Spool
+
+    received = []
+
+    class Service(logs_service_pb2_grpc.LogsServiceServicer):
+        def Export(self, request, context):
+            received.append(request.SerializeToString())
+            return logs_service_pb2.ExportLogsServiceResponse()
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    spool = Spool(tmp_path / "spool" / "there", "calls")
+    sender = GrpcSender(endpoint=f"http://127.0.0.1:{port}")
+    courier = Courier(sender, spool=spool).bind(books, lambda: False)
+    courier.taken(2)
+    courier.send([entry_of(sdk_record(body)).record for body in ("a", "b")])
+    assert spool.held == 2
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool)
+        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(Service(), server)
+        server.add_insecure_port(f"127.0.0.1:{port}")
+        server.start()
+        for _ in range(20):  # gRPC has a pause of its own before it connects again
+            courier.resume(force=True)
+            if not spool.held:
+                break
+            threading.Event().wait(0.5)
+        courier.shutdown()
+        server.stop(0).wait()
+    assert [body for one in received for body in bodies_of(one)] == ["a", "b"]
+    assert books.out == 2
