@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_logging import trouble
 from otel_logging.boot.bounded import bounded
+from otel_logging.bridge import attribute_limit
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from otel_logging import trouble
 from otel_logging.export.answers import Answer, Outcome
-from otel_logging.export.deliver import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +109,7 @@ class Attempts:
         try:
             blob = parcel.part(start, stop)
         except Exception as error:
-            why = f"was not sent what cannot be read ({sentence(error)})"
+            why = f"was not sent what cannot be read ({trouble.sentence(error)})"
             return Answer(Outcome.REFUSED, "poison", why, status=400)
         answer = self._sender.send(blob, seconds)
         if answer.outcome is Outcome.TAKEN and answer.kind:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from otel_logging import trouble
 from otel_logging.export import otlp_request
 from otel_logging.export.attempts import Attempts
-from otel_logging.export.deliver import Delivery, sentence
+from otel_logging.export.deliver import Delivery
 from otel_logging.export.guard import exporting, inside_export
 from otel_logging.export.parcel import Parcel
 from otel_logging.export.retry import Backoff
@@ -151,7 +151,7 @@ class Courier(Delivery):
             blob = otlp_request.encode([record])
         except Exception as error:
             self._books.dropped("poison")
-            trouble.report("poison", f"a record cannot be exported and was dropped ({sentence(error)})")
+            trouble.report("poison", f"a record cannot be exported and was dropped ({trouble.sentence(error)})")
             return True
         finally:
             exporting.active, exporting.notes = before
@@ -194,7 +194,7 @@ class Courier(Delivery):
         except Exception as error:
             if len(batch) == 1:
                 self._drop(1, "poison")
-                trouble.report("poison", f"a record cannot be exported and was dropped ({sentence(error)})")
+                trouble.report("poison", f"a record cannot be exported and was dropped ({trouble.sentence(error)})")
                 return []
         else:
             if notes and (unencoded := [note for note in notes if note.startswith("Failed to encode key")]):
