@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from otel_logging import hidden
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -138,9 +140,14 @@ def _path(value: Any) -> Path:
 
 def _control(value: Any) -> str:
     text = _text(value)
-    if text.startswith("http://"):
+    scheme, found, rest = text.partition("://")
+    if not found:
+        return text
+    if scheme.lower() != "https":
         raise Invalid("valid: a file's path or an https URL; a plain http URL could be forged on the way")
-    return text
+    if "@" in rest.partition("/")[0]:
+        raise Invalid("valid: an https URL without user and password; a token goes into OTEL_LOGGING_CONTROL_TOKEN")
+    return f"https://{rest}"
 
 
 def _secret(value: Any) -> Secret:
@@ -266,7 +273,7 @@ class Settings:
     store: Path | None = None
     spool: str = "on-failure"
     recorder: Recorder = field(default_factory=Recorder)
-    control: str | None = None
+    control: str | None = field(default=None, repr=False)  # a URL's query may hold a token
     control_token: Secret | None = None
     propagate_to: tuple[str, ...] | None = None
     blrp_schedule_delay: int = 1000
@@ -336,8 +343,10 @@ def read(keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] |
 
 def _shown(raw: Any) -> str:
     try:
-        text = raw if isinstance(raw, str) else str(raw)
-        return repr(raw if len(text) <= 80 else text[:77] + "...")
+        plain = raw if isinstance(raw, str) else str(raw)
+        text = hidden.shown_value(plain)
+        text = text if len(text) <= 80 else text[:77] + "..."
+        return repr(raw if text == plain else text)
     except Exception:
         return f"<{type(raw).__name__}>"
 

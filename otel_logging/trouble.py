@@ -1,6 +1,7 @@
 """Where otel-logging reports its own trouble: one line on stderr, rate-limited by kind, and a count in `stats()`.
 
-Never through `logging`: a bridge that logs its own failures feeds itself. Never raises.
+Never through `logging`: a bridge that logs its own failures feeds itself. Never raises. A line shows no secret that the
+process was given, whatever the message repeats (`hidden`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import sys
 import threading
 import time
 from typing import Final
+
+from otel_logging import hidden
 
 _INTERVAL: Final = 60.0  # seconds between two lines of one kind
 _MAX_SENTENCE: Final = 300  # characters of an error's text
@@ -34,7 +37,7 @@ def report(kind: str, message: str) -> None:
                 return
             _quiet[kind] = (now, count)
         more = f" ({count - said - 1} more of this kind since the last line)" if count - said > 1 else ""
-        line = f"otel-logging: {message}{more}".encode("ascii", "backslashreplace").decode()
+        line = f"otel-logging: {hidden.shown(message)}{more}".encode("ascii", "backslashreplace").decode()
         sys.stderr.write("".join(c if c.isprintable() else " " for c in line) + "\n")
         sys.stderr.flush()
     except Exception:

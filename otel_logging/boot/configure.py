@@ -403,6 +403,12 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
             active.undo.append(prints.uninstall)
     if active.stand_ins is not None:
         return  # the end of a test run is not ours
+    with _step("telling of exceptions that nobody handles"):
+        from otel_logging.boot import unhandled
+
+        unhandled.install()
+        active.undo.append(unhandled.uninstall)
+        active.last_words.append(unhandled.tell_the_last)
     with _step("delivering records when the process ends"):
         from otel_logging.boot import ends
         from otel_logging.export import spools

@@ -34,7 +34,7 @@ FILE_NAME: Final = "control.json"
 SECONDS: Final = 0.8  # between two looks: whatever is told is noticed within two seconds
 _MAX_TOLD: Final = 256  # announcements that wait to be written
 
-_Signature = tuple[int, int, int, int]
+_Signature = tuple[int, ...]
 
 
 def path_of(settings: Settings) -> Path | None:
@@ -77,6 +77,7 @@ class Control:
         self._policies = policies if policies is not None and policies.paths else None
         where = journal_of(settings)
         self._journal = Journal(where) if where is not None else None
+        self._unheard: str | None = None  # why the journal was refused last time
         self._told: deque[Event] = deque(maxlen=_MAX_TOLD)
         self._recent: dict[str, float] = {}
         self._poller: Poller | None = None
@@ -166,8 +167,10 @@ class Control:
         if self._path is None:
             return
         try:
-            about = self._path.lstat()
-            found: _Signature | None = (about.st_mtime_ns, about.st_size, about.st_ino, about.st_ctime_ns)
+            about, folder = self._path.lstat(), self._path.parent.lstat()
+            its_own = (about.st_mtime_ns, about.st_size, about.st_ino, about.st_ctime_ns)
+            # The folder's too: it may be what is wrong, and put right.
+            found: _Signature | None = (*its_own, folder.st_mode, folder.st_uid, folder.st_ino)
         except (FileNotFoundError, NotADirectoryError):
             found = None
         except OSError as error:
@@ -248,11 +251,9 @@ class Control:
             self._write()
             news = self._journal.news()
         except (OSError, control_file.Refused) as error:
-            if had_news or isinstance(error, control_file.Refused):
-                trouble.report("control", f"processes that share a call cannot tell each other of it: {error}")
-            else:
-                trouble.count("control")  # a store that cannot be used says so itself when it is written to
+            self._cannot_exchange(error, had_news=had_news)
             return
+        self._unheard = None
         claims: dict[str, list[str]] = {}
         for event in news:
             if event.kind == "claim":
@@ -261,6 +262,19 @@ class Control:
                 self.trigger(event.call, event.about)
         if claims:
             self.overrides.agree(claims)
+
+    def _cannot_exchange(self, error: Exception, *, had_news: bool) -> None:
+        if isinstance(error, control_file.Refused):
+            why = str(error) if isinstance(error, control_file.FolderRefused) else f"the journal {error}"
+            if self._unheard == why:
+                return  # said already, and asked again every second
+            self._unheard = why
+        elif had_news:
+            why = str(error)
+        else:
+            trouble.count("control")  # a store that cannot be used says so itself when it is written to
+            return
+        trouble.report("control_journal", f"processes that share a call cannot tell each other of it: {why}")
 
 
 _running: Control | None = None

@@ -10,17 +10,19 @@ import contextlib
 import json
 import os
 import secrets
-import stat
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging import ids
 from otel_logging.bridge.overrides import Rule
+from otel_logging.private_files import NotPrivate, open_folder
 from otel_logging.settings import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from otel_logging.private_files import Folder
 
 VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
@@ -35,6 +37,10 @@ _KEYS: Final = frozenset({"id", "expires", "created", "call", "all", "where", "n
 
 class Refused(Exception):  # noqa: N818 (a verdict on outside data; its text is a sentence)
     """A control document that is not to be used; its text says why."""
+
+
+class FolderRefused(Refused):
+    """The folder of a control document is not to be used, whatever the document says."""
 
 
 # -- text ------------------------------------------------------------------------------------------------------------
@@ -191,100 +197,80 @@ def new_id() -> str:
 # -- file ------------------------------------------------------------------------------------------------------------
 
 
-def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Path, limit: int = MAX_BYTES, *, for_owner: bool = False) -> bytes:
     """The content of a file that only we or root can have written.
+
+    Args:
+        path: the file, in a folder as `private_files.open_folder` accepts it.
+        limit: bytes.
+        for_owner: for commands of root: a folder of another user, and a file of that same user in it, are accepted.
 
     Raises:
         FileNotFoundError: there is none.
-        Refused: it is a link or no plain file, somebody else's, writable for others, or too large.
+        Refused: it is a link or no plain file, somebody else's, writable for others, or too large; or its folder is.
         OSError: it cannot be read.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    if path.is_symlink():
-        raise Refused("is a symbolic link")
-    descriptor = os.open(path, flags)
+    with _refusing(path), open_folder(path.parent, make=False, for_owner=for_owner) as folder:
+        return read_in(folder, path.name, limit)
+
+
+def read_in(folder: Folder, name: str, limit: int = MAX_BYTES) -> bytes:
+    """As `read_bytes`, of a file in an open folder; what is not private is NotPrivate here."""
+    data = folder.read(name, limit + 1)
+    if len(data) > limit:
+        raise Refused(f"is larger than {limit // 1024} KiB")
+    return data
+
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """What is not private is Refused, in words that follow the file's name."""
     try:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise Refused("is no plain file")
-        if hasattr(os, "geteuid"):
-            if about.st_uid not in {os.geteuid(), 0}:
-                raise Refused(f"belongs to another user (uid {about.st_uid})")
-            if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise Refused(f"may be written by others (mode {stat.S_IMODE(about.st_mode):04o}); make it 0600")
-        if about.st_size > limit:
-            raise Refused(f"is larger than {limit // 1024} KiB")
-        return _read(descriptor, limit + 1)
-    finally:
-        os.close(descriptor)
+        yield
+    except NotPrivate as error:
+        if error.filename == str(path.parent):
+            raise FolderRefused(f"cannot be used: its folder {error}") from None
+        raise Refused(str(error.strerror)) from None
 
 
-def _read(descriptor: int, limit: int) -> bytes:
-    parts = []
-    while limit > 0 and (part := os.read(descriptor, limit)):
-        parts.append(part)
-        limit -= len(part)
-    return b"".join(parts)
-
-
-def read(path: Path) -> tuple[Rule, ...]:
+def read(path: Path, *, for_owner: bool = False) -> tuple[Rule, ...]:
     """The rules in the file at `path`; none where there is no file. Raises as `read_bytes` and `parse` do."""
     try:
-        return parse(read_bytes(path))
+        return parse(read_bytes(path, for_owner=for_owner))
     except FileNotFoundError:
         return ()
 
 
 def write(path: Path, rules: Sequence[Rule]) -> None:
-    """Replace the file by one that holds `rules`. Raises OSError."""
-    replace(path, document(rules))
+    """Replace the file by one that holds `rules`, at once for every reader; as root, for the folder's owner.
 
-
-def replace(path: Path, content: bytes) -> None:
-    """Replace the file by one that holds `content`, at once for every reader. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            give_to_owner_of(path.parent, descriptor)
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def give_to_owner_of(folder: Path, descriptor: int) -> None:
-    """What root writes for a service that runs as somebody else must be readable for that user."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        about = folder.stat()
-        if about.st_uid:
-            os.fchown(descriptor, about.st_uid, about.st_gid)
+    Raises:
+        Refused: its folder is not to be used.
+        OSError: it cannot be written, and stays as it was.
+    """
+    with _refusing(path), open_folder(path.parent, make=False, for_owner=True) as folder:
+        folder.replace(path.name, [document(rules)], sync=True)
 
 
 @contextlib.contextmanager
-def locked(path: Path, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
-    """Keep other editors of the file at `path` out for the block.
+def locked(path: Path, seconds: float = _LOCK_SECONDS, *, for_owner: bool = True) -> Iterator[Folder]:
+    """Keep other editors of the file at `path` out for the block; gives its folder.
 
     Raises:
         TimeoutError: another one does not finish.
+        Refused: the folder is not to be used.
         OSError: the folder cannot be written.
     """
-    lock = path.with_name(path.name + ".lock")
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    descriptor = os.open(lock, flags, 0o600)
-    try:
-        give_to_owner_of(path.parent, descriptor)
-        _wait_for(descriptor, lock, seconds)
-        yield
-    finally:
-        os.close(descriptor)  # which unlocks
+    with _refusing(path), open_folder(path.parent, make=False, for_owner=for_owner) as folder:
+        descriptor = folder.open(path.name + ".lock", os.O_RDWR | os.O_CREAT)
+        try:
+            _wait_for(descriptor, path.name + ".lock", seconds)
+            yield folder
+        finally:
+            os.close(descriptor)  # which unlocks
 
 
-def _wait_for(descriptor: int, lock: Path, seconds: float) -> None:
+def _wait_for(descriptor: int, lock: str, seconds: float) -> None:
     try:
         import fcntl
     except ImportError:  # Windows: the replacing is atomic all the same, the last editor wins

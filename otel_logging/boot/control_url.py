@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextvars
 import random
 import threading
+import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_logging import trouble
+from otel_logging import hidden, trouble
 from otel_logging.boot import control_file
 from otel_logging.export.guard import inside_export
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from otel_logging.settings import Secret
 
 SECONDS: Final = 5.0  # between two requests, give or take a fifth, so that a fleet does not ask in step
-TIMEOUT: Final = 5.0
+TIMEOUT: Final = 5.0  # for each step of a request
+WHOLE: Final = 15.0  # for a whole answer: a server that sends byte after byte must not hold the poller for hours
 _SLOWEST: Final = 60.0  # between two requests to a server that fails
 
 
@@ -55,6 +57,9 @@ class Poller:
     ) -> None:
         self._url = url
         self._token = token
+        hidden.hide_url(url)
+        if token is not None:
+            hidden.hide(token.reveal())
         self._apply = apply
         self._context = context
         self._seconds = seconds
@@ -106,7 +111,7 @@ class Poller:
             request.add_header("If-None-Match", self._etag)
         try:
             with self._open(request) as response:
-                return response.headers.get("ETag"), response.read(control_file.MAX_BYTES + 1)
+                return response.headers.get("ETag"), _read(response)
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == 304:
@@ -132,6 +137,20 @@ class Poller:
 
         parts = urlsplit(self._url)
         return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _read(response: Any) -> bytes:
+    """The document, or a byte more than it may have."""
+    deadline = time.monotonic() + WHOLE
+    data = b""
+    while len(data) <= control_file.MAX_BYTES:
+        more = response.read1(control_file.MAX_BYTES + 1 - len(data))
+        if not more:
+            break
+        if time.monotonic() > deadline:
+            raise control_file.Refused(f"takes more than {WHOLE:g} s to arrive")
+        data += more
+    return data
 
 
 def _reason(error: Exception) -> str:

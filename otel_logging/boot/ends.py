@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 Bounded = Callable[[float], bool]
 
-CLOSE_SECONDS: Final = 5.0  # atexit and SIGTERM; container runtimes kill after 10
+# atexit and SIGTERM. Container runtimes kill after 10 s, and a server's first process closes when its workers have.
+CLOSE_SECONDS: Final = 3.0
 EXIT_SECONDS: Final = 2.0  # os._exit: the caller is in a hurry
 _GRACE: Final = 0.5  # what a bounded callback may be late before it is left behind
 

@@ -8,11 +8,18 @@ from __future__ import annotations
 import os
 
 from otel_logging import settings, trouble
+from otel_logging.export import header_reader
+
+
+def before_otel() -> None:
+    """Before OTel is initialised: what it says of header variables holds their secrets."""
+    header_reader.hush()
 
 
 def pre_instrument() -> None:
     """Keep the official handler away: two handlers would export every record twice."""
     try:
+        header_reader.hush()
         settings.note_foreign_defaults()
         if settings.read().enabled:
             os.environ["OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION"] = "false"

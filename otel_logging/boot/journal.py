@@ -18,11 +18,14 @@ from otel_logging.boot import control_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from otel_logging.private_files import Folder
+
 MAX_BYTES: Final = 256 * 1024  # from here on it is written anew, without what is old
 TRIGGER_SECONDS: Final = 120.0  # a trigger is news for as long as the call lingers in some process
 _KEPT_SECONDS: Final = {"trigger": TRIGGER_SECONDS, "claim": control_file.MAX_SECONDS}
 _MAX_REASON: Final = 120
 _MAX_BATCH: Final = 512
+_APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class Event(NamedTuple):
@@ -52,36 +55,34 @@ class Journal:
     def append(self, events: list[Event]) -> None:
         """Write `events`, unless the folder is missing: without it there is nobody to tell."""
         if not self._path.parent.is_dir():
-            return
+            return  # nor is the folder made
         lines = b"".join(self._line(event) for event in events[-_MAX_BATCH:])
-        with control_file.locked(self._path, 1.0):
+        with control_file.locked(self._path, 1.0, for_owner=False) as folder:
+            descriptor = folder.open(self._path.name, _APPEND)
             try:
-                control_file.read_bytes(self._path, 2 * MAX_BYTES)
-                if self._path.stat().st_size + len(lines) > MAX_BYTES:
-                    self._shorten()
-            except FileNotFoundError:
-                pass
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-            descriptor = os.open(self._path, flags, 0o600)
-            try:
+                if os.fstat(descriptor).st_size + len(lines) > MAX_BYTES:
+                    self._shorten(folder)
+                    os.close(descriptor)
+                    descriptor = -1
+                    descriptor = folder.open(self._path.name, _APPEND)
                 os.write(descriptor, lines)
-                control_file.give_to_owner_of(self._path.parent, descriptor)
             finally:
-                os.close(descriptor)
+                if descriptor >= 0:
+                    os.close(descriptor)
 
     def _line(self, event: Event) -> bytes:
         self._written += 1
         told = {"at": event.at, "by": self._me, "n": self._written, "kind": event.kind, "call": event.call}
         return json.dumps({**told, "about": event.about[:_MAX_REASON]}).encode() + b"\n"
 
-    def _shorten(self) -> None:
+    def _shorten(self, folder: Folder) -> None:
         """Leave out what is no news any more, and the older half if that is not enough. Under the lock."""
-        data = control_file.read_bytes(self._path, 2 * MAX_BYTES)
+        data = control_file.read_in(folder, self._path.name, 2 * MAX_BYTES)
         now = time.time()
         kept = [line for line in data.splitlines(keepends=True) if _is_news(_parsed(line), now)]
         while kept and sum(map(len, kept)) > MAX_BYTES // 2:
             kept = kept[(len(kept) + 1) // 2 :]
-        control_file.replace(self._path, b"".join(kept))
+        folder.replace(self._path.name, kept)
 
     def news(self) -> list[Event]:
         """What was written since the last time, by this process too where it is a claim: their order decides."""

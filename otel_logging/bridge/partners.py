@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 class Recorder(Protocol):
     """The flight recorder, as gate and pipeline use it (see `bridge.recorder`)."""
 
-    listening: set[str]
-    """Names of loggers that are listened to, as far as that is known."""
-
     def roll(self, ring: Any) -> None:
         """A ring's pending entries are to be counted: there are as many as it has room for."""
 

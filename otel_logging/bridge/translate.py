@@ -64,6 +64,9 @@ _MAX_REPR: Final = 2_000  # characters of one argument of a message that cannot 
 _MAX_ARGS: Final = 10  # and so many of them
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
+on_exception: Callable[[BaseException], None] | None = None
+"""Told of every exception that a record carries: who tells of unhandled ones asks whether that has been done."""
+
 
 def _severity_of_level(level: int) -> SeverityNumber:
     if level <= 0:
@@ -164,6 +167,8 @@ def exception_attributes(record: logging.LogRecord, *, drop_in: bool = False) ->
         # Each on its own: an exception whose text cannot be had still has a type and a stack.
         found["exception.type"] = clean_name(kind.__name__ if drop_in else qualified(kind))
         if isinstance(error, BaseException):
+            if on_exception is not None:
+                on_exception(error)
             if message := _message(error, drop_in=drop_in):  # the conventions leave an empty one out
                 found["exception.message"] = message
             found["exception.stacktrace"] = clean_text(stacktrace(error, trace))

@@ -5,7 +5,7 @@ The slot itself is the bridge's (`bridge.scope`). Opening and ending calls is no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_logging.bridge import scope
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from otel_logging.bridge.scope import CallScope
     from otel_logging.calls.handle import Call
+
+
+_LEFT: Final = "_otel_logging_call_sid"
 
 
 class Activation:
@@ -35,6 +38,8 @@ class Activation:
     ) -> None:
         if self._tokens:
             restore(self._tokens.pop(), self._call)
+            if error is not None:
+                leaves(error, self._call)
 
     async def __aenter__(self) -> Call:
         return self.__enter__()
@@ -57,3 +62,19 @@ def restore(token: Token[CallScope | None], call: Call) -> bool:
             scope.current.set(None if token.old_value is token.MISSING else token.old_value)
         return False
     return True
+
+
+def leaves(error: BaseException, call: Call) -> None:
+    """`error` leaves the block of `call`. The innermost call is noted, for whoever tells of the exception outside.
+
+    By its id: exceptions are pickled on their way between processes, and a call cannot be.
+    """
+    sid = call.call_sid
+    if sid is not None and _LEFT not in error.__dict__:
+        error.__dict__[_LEFT] = sid
+
+
+def left_by(error: BaseException) -> str | None:
+    """The id of the call that `error` has left, None without one."""
+    sid = error.__dict__.get(_LEFT)
+    return sid if isinstance(sid, str) else None

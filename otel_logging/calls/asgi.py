@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging import trouble
 from otel_logging.bridge import scope as slot
+from otel_logging.calls import baggage, twilio
 from otel_logging.calls import request as requests
-from otel_logging.calls import twilio
 from otel_logging.calls.activation import restore
 from otel_logging.calls.call import open_call
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 WEBSOCKET: Final = "websocket"
+_MAX_HEADER: Final = 16 * 1024  # bytes of one header's value that are looked at: twice what baggage may have
 _SHORT_LIFE: Final = 10.0  # seconds; a socket that closes sooner without a word was meant to become something
 _CLOSED_ON_PURPOSE: Final = frozenset({1000, 1001})
 
@@ -97,7 +98,11 @@ def _begin(scope: Scope, receive: Receive) -> _Http | _Stream | None:
         found: dict[bytes, str] = {}
         for name, value in scope["headers"]:
             if name in _WATCHED:
-                found[name] = f"{found[name]},{value.decode('latin-1')}" if name in found else value.decode("latin-1")
+                text = value[:_MAX_HEADER].decode("latin-1")
+                if name not in found:
+                    found[name] = text
+                elif len(found[name]) <= baggage.MAX_BYTES:  # thousands of one name are not joined one by one
+                    found[name] = f"{found[name]},{text}"
         path, query = scope["path"], scope["query_string"].decode("latin-1") if scope.get("query_string") else ""
         carried, header = found.get(b"baggage"), found.get(b"x-call-sid")
         if scope["type"] == "websocket":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from otel_logging import trouble
 from otel_logging.bridge import scope
 from otel_logging.calls import registry, spans, waiting
-from otel_logging.calls.activation import Activation, restore
+from otel_logging.calls.activation import Activation, leaves, restore
 from otel_logging.calls.handle import Call
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ class CallBlock:
         opened, token, attached = self._entered.pop()
         if restore(token, opened) and attached is not None:
             _detach_span(attached)
+        if error is not None:
+            leaves(error, opened)
         if error is None:
             opened.leave("block", grace=0.0)
         elif isinstance(error, Exception):

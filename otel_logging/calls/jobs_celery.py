@@ -1,15 +1,17 @@
 """Celery: a task sent in a call belongs to it, in whichever process it is executed.
 
-The call travels in a header of the task's message. Celery's own signals say when; nothing of Celery is replaced.
+The call travels in a header of the task's message. Celery's own signals say when; nothing of Celery is replaced. What
+Celery says of a task becomes an event.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging import trouble
-from otel_logging.calls import carried
+from otel_logging.calls import carried, job_events
 from otel_logging.calls.patching import Patches
 
 if TYPE_CHECKING:
@@ -37,11 +39,16 @@ def uninstall() -> None:
 def _listen(signals: ModuleType) -> None:
     for signal, receiver in (
         (signals.before_task_publish, _publish),
+        (signals.after_task_publish, _published),
+        (signals.worker_ready, _ready),
         (signals.task_prerun, _begin),
         (signals.task_postrun, _end),
     ):
         signal.connect(receiver, weak=False, dispatch_uid=_UID)
         _patches.on_uninstall(functools.partial(signal.disconnect, dispatch_uid=_UID))
+    logger = logging.getLogger("celery.app.trace")
+    logger.addFilter(_mark)
+    _patches.on_uninstall(lambda: logger.removeFilter(_mark))
 
 
 def _publish(headers: Any = None, **_: Any) -> None:
@@ -80,3 +87,37 @@ def _end(task: Any = None, retval: Any = None, state: Any = None, **_: Any) -> N
         call.leave("job", grace=0.0, error=retval if failed else None)
     except Exception as error:
         trouble.report("carrier_failed", f"a Celery task's call could not be left ({error!r})")
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+def _published(sender: Any = None, headers: Any = None, body: Any = None, routing_key: Any = None, **_: Any) -> None:
+    try:
+        about = headers if isinstance(headers, dict) and "id" in headers else body  # in the body: the old protocol
+        task_id = about.get("id") if isinstance(about, dict) else None
+        job_events.enqueued("celery", str(routing_key), str(task_id), str(sender))
+    except Exception as error:
+        trouble.report("job_event_failed", f"that a Celery task was sent could not be told ({error!r})")
+
+
+def _ready(sender: Any = None, **_: Any) -> None:
+    try:
+        queues = sender.app.amqp.queues.consume_from
+        job_events.worker_started("celery", [str(name) for name in queues])
+    except Exception as error:
+        trouble.report("job_event_failed", f"that a Celery worker started could not be told ({error!r})")
+
+
+def _mark(record: logging.LogRecord) -> bool:
+    """A filter of Celery's own logger: its lines about a task's end carry what there is to know in `data`."""
+    try:
+        data = record.__dict__.get("data")
+        if isinstance(data, dict) and "id" in data:
+            if "runtime" in data and record.levelno < logging.WARNING:
+                record.__dict__.update(job_events.completed("celery", str(data["id"]), float(data["runtime"])))
+            elif record.exc_info and record.levelno >= logging.ERROR:
+                record.__dict__.update(job_events.failed("celery", str(data["id"])))
+    except Exception as error:
+        trouble.report("job_event_failed", f"what Celery says of a task is left as it is ({error!r})")
+    return True

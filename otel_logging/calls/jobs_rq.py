@@ -1,15 +1,17 @@
-"""RQ: a job enqueued in a call belongs to it, in whichever process it is executed.
+"""RQ: a job enqueued in a call belongs to it, in whichever process it is executed; and what became of it is an event.
 
 The call travels in the job's `meta`. Flushing at the end of a work-horse is not done here.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
+import logging
 from typing import TYPE_CHECKING, Any
 
 from otel_logging import trouble
-from otel_logging.calls import carried
+from otel_logging.calls import carried, job_events
 from otel_logging.calls.call import Call, current_call
 from otel_logging.calls.patching import Patches
 
@@ -94,6 +96,8 @@ def _queue(module: ModuleType) -> None:
         return enqueue
 
     _patches.replace(module.Queue, "enqueue_job", enqueue_job)
+    if "_enqueue_job" in vars(module.Queue):  # where all ways to enqueue meet, now or when the time has come
+        _patches.replace(module.Queue, "_enqueue_job", _telling)
 
 
 @_patches.on_import("rq.worker")
@@ -103,6 +107,12 @@ def _worker(module: ModuleType) -> None:
             _patches.replace(cls, "perform_job", _within_call_of_argument)
         if "monitor_work_horse" in vars(cls):
             _patches.replace(cls, "monitor_work_horse", _watching)
+        for name, marked in _MARKED.items():
+            if name in vars(cls):
+                _patches.replace(cls, name, functools.partial(_with_event, marked))
+    logger = logging.getLogger("rq.worker")
+    logger.addFilter(job_events.look)
+    _patches.on_uninstall(lambda: logger.removeFilter(job_events.look))
 
 
 def _within_call(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -158,3 +168,74 @@ def _watching(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, job, *args, **kwargs)
 
     return monitor_work_horse
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+def _telling(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Patch of `Queue._enqueue_job`, which RQ itself tells of at DEBUG only."""
+
+    @functools.wraps(original)
+    def enqueue(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _patches.active or not getattr(self, "is_async", True):  # not to wait for: it is executed in here
+            return original(self, job, *args, **kwargs)
+        enqueued = original(self, job, *args, **kwargs)
+        try:
+            job_events.enqueued("rq", str(self.name), str(job.id), _function_of(job))
+        except Exception as error:
+            trouble.report("job_event_failed", f"that an RQ job was enqueued could not be told ({error!r})")
+        return enqueued
+
+    return enqueue
+
+
+def _function_of(job: Any) -> str:
+    try:
+        return str(job.func_name)
+    except Exception:
+        return "(unknown)"  # its data cannot be read in this process
+
+
+def _with_event(
+    look_for: Callable[..., Callable[[logging.LogRecord], dict[str, Any] | None]], original: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Patch of a worker's method: the record by which RQ says what happened becomes the event."""
+
+    @functools.wraps(original)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _patches.active:
+            return original(self, *args, **kwargs)
+        try:
+            marking = job_events.marking(look_for(self, *args, **kwargs))
+        except Exception as error:
+            trouble.report("job_event_failed", f"what RQ says of a job is left as it is ({error!r})")
+            return original(self, *args, **kwargs)
+        with marking:
+            return original(self, *args, **kwargs)
+
+    return method
+
+
+def _of_a_start(worker: Any, *_: Any, **__: Any) -> Any:
+    return job_events.of_a_start("rq", [str(name) for name in worker.queue_names()])
+
+
+def _of_a_success(_worker: Any, job: Any, *_: Any, **__: Any) -> Any:
+    return job_events.of_a_success("rq", str(job.origin), str(job.id))
+
+
+def _of_a_failure(_worker: Any, job: Any, *exc_info: Any) -> Any:
+    began = job.started_at
+    seconds = None
+    if isinstance(began, dt.datetime):
+        now = dt.datetime.now(dt.timezone.utc)
+        seconds = (now - (began if began.tzinfo is not None else began.replace(tzinfo=dt.timezone.utc))).total_seconds()
+    return job_events.of_a_failure("rq", str(job.origin), str(job.id), exc_info[1], seconds)
+
+
+_MARKED: dict[str, Callable[..., Any]] = {
+    "bootstrap": _of_a_start,
+    "handle_job_success": _of_a_success,
+    "handle_exception": _of_a_failure,
+}

@@ -16,6 +16,7 @@ from otel_logging import ids, settings
 from otel_logging.boot import control, control_file
 from otel_logging.bridge.overrides import Rule
 from otel_logging.cli import DONE, NOTHING, USAGE, common
+from otel_logging.private_files import open_folder
 from otel_logging.search import clock
 from otel_logging.search.text import harmless
 
@@ -44,11 +45,14 @@ def main(argv: list[str]) -> int:
         return _no_file(read, rule)
     try:
         if args.list:
-            return _show(args, path, _live(control_file.read(path)))
+            return _show(args, path, _live(control_file.read(path, for_owner=True)))
         if args.off:
             return _take_out(args, path)
         assert rule is not None  # noqa: S101 (neither --off nor --list)
         return _add(args, path, rule)
+    except control_file.FolderRefused as error:
+        common.tell(f"{path} {error}")
+        return NOTHING
     except control_file.Refused as error:
         common.tell(f"{path} {error}; it is left as it is. `otel-logging debug --off` puts an empty one in its place")
         return NOTHING
@@ -193,10 +197,10 @@ def _no_file(read: settings.Settings, rule: Rule | None) -> int:
 
 def _add(args: argparse.Namespace, path: Path, rule: Rule) -> int:
     if not path.parent.is_dir():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        open_folder(path.parent, for_owner=True).close()
         common.tell(f"{path.parent} did not exist; is it the folder that the service uses?")
     with control_file.locked(path):
-        rules = _live(control_file.read(path))
+        rules = _live(control_file.read(path, for_owner=True))
         same = next((one for one in rules if _scope(one) == _scope(rule)), None)
         if same is not None:
             rules.remove(same)
@@ -230,7 +234,7 @@ def _take_out(args: argparse.Namespace, path: Path) -> int:
         return _nothing(args, path)
     with control_file.locked(path):
         try:
-            rules = _live(control_file.read(path))
+            rules = _live(control_file.read(path, for_owner=True))
         except control_file.Refused:
             if args.call is not None:
                 raise

@@ -6,11 +6,11 @@ Nothing in here sends, waits or counts.
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass
 from typing import Final
 
-_USER: Final = re.compile(r"//[^/\s]*@")  # user and password in a URL
+from otel_logging import hidden
+from otel_logging.export import tls_words
 
 
 class Outcome(enum.Enum):
@@ -101,11 +101,12 @@ def of_status(status: int, said: str = "", pause: float | None = None) -> Answer
 
 def printable(text: str) -> str:
     """A stranger's text, short, on one line and without user or password."""
-    return _USER.sub("//", " ".join(text.split()))[:200]
+    return hidden.shown(" ".join(text.split()))[:200]
 
 
 # What upstream's and the system's words mean: found in them, kind of trouble, what it says, what to do.
 WORDS: Final = (
+    *tls_words.WORDS,
     ("refused", "unreachable", "does not answer (connection refused)", "start the Collector"),
     ("resolve", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
     ("Name or service", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
@@ -114,6 +115,7 @@ WORDS: Final = (
     ("DEADLINE_EXCEEDED", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
     ("Too Many Requests", "busy", "asks us to send less (429)", "raise its limits, or log less"),
     ("Service Unavailable", "busy", "is overloaded or restarting (503)", _LOG),
+    *tls_words.CLOSED,
     # Where its first pause would be too long already, upstream gives no reason.
     (
         "due to timeout",

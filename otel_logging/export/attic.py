@@ -1,8 +1,8 @@
 """The attic: what was dropped in calls that ended well, kept for a day, in case somebody asks tomorrow.
 
-`<store>/attic/<call id>~<service>-<pid>.json.gz`, one file per call and process, made with mode 0600 and replaced as a
-whole. Kept to 24 hours and 512 MiB. Bringing a call back writes its records into the store's logs, under a name that
-follows from the file's, so that doing it twice changes nothing. What is kept has been redacted before it comes here.
+`<store>/attic/<call id>~<service>-<pid>.json.gz`, one file per call and process, private and replaced as a whole. Kept
+to 24 hours and 512 MiB. Bringing a call back writes its records into the store's logs, under a name that follows from
+the file's, so that doing it twice changes nothing. What is kept has been redacted before it comes here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gzip
 import json
 import os
 import re
+import stat
 import threading
 import time
 from pathlib import Path
@@ -18,12 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from otel_logging import trouble
-from otel_logging.export.jsonl_file import JsonlFile, make_private
+from otel_logging.export.jsonl_file import JsonlFile
 from otel_logging.export.otlp_json import attributes as otlp_attributes
 from otel_logging.export.otlp_json import line
+from otel_logging.private_files import NotPrivate, open_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from otel_logging.private_files import Folder
 
 KEEP_SECONDS: Final = 24 * 60 * 60
 MAX_BYTES: Final = 512 * 1024 * 1024
@@ -66,31 +70,31 @@ class Attic:
         self._born = f"{time.time_ns() // 1_000_000:x}"
         self._file: JsonlFile | None = None
 
-    def _path(self, call_sid: str) -> Path:
+    def _name(self, call_sid: str) -> str:
         # `~` is in no call id and in no service's name.
-        return self._folder / f"{quote(call_sid, safe='')}~{self._service}-{os.getpid()}-{self._born}{_SUFFIX}"
+        return f"{quote(call_sid, safe='')}~{self._service}-{os.getpid()}-{self._born}{_SUFFIX}"
 
     def put(self, page: Mapping[str, Any]) -> bool:
         """Keep what this process remembers of a call, in place of what it kept of it before; whether that worked."""
-        path = self._path(page["call_sid"])
         try:
-            make_private(self._folder.parent)
-            make_private(self._folder)
             data = gzip.compress(_dump(page), compresslevel=6)
-            _write_whole(path, [data])
-            self._tidy(len(data))
+            with open_folder(self._store) as store, store.inner(FOLDER) as folder:
+                folder.replace(self._name(page["call_sid"]), [data])
+                self._tidy(folder, len(data))
         except Exception as error:
-            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            trouble.report("attic", f"a call could not be kept for recall in {self._folder} ({reason})")
+            trouble.report("attic", f"a call could not be kept for recall in {self._folder} ({_reason(error)})")
             return False
         return True
 
     def discard(self, call_sid: str) -> None:
         """The call has been given back: there is nothing to recall of it any more."""
         try:
-            self._path(call_sid).unlink(missing_ok=True)
+            with open_folder(self._store, make=False) as store, store.inner(FOLDER, make=False) as folder:
+                folder.remove(self._name(call_sid))
+        except FileNotFoundError:
+            pass
         except OSError as error:
-            trouble.report("attic", f"{self._folder} cannot be changed ({error.strerror})")
+            trouble.report("attic", f"{self._folder} cannot be changed ({_reason(error)})")
 
     def to_store(self, page: Mapping[str, Any], trigger: str) -> bool:
         """Write a call's records into the store's logs, and nowhere else; whether that worked."""
@@ -101,8 +105,7 @@ class Attic:
                 for one in lines(page, trigger):
                     self._file.append(one)
         except Exception as error:
-            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            trouble.report("attic", f"remembered records could not be written to {self._store} ({reason})")
+            trouble.report("attic", f"remembered records could not be written to {self._store} ({_reason(error)})")
             return False
         return True
 
@@ -112,38 +115,35 @@ class Attic:
             if self._file is not None:
                 self._file.close()
 
-    def _tidy(self, size: int) -> None:
+    def _tidy(self, folder: Folder, size: int) -> None:
         """Forget what is too old or too much. Looked at once a minute, or when a lot came."""
         now = self._clock()
         if now - self._tidied < _TIDY_SECONDS and size < self._max_bytes // 64:
             return
         self._tidied = now
         found = []
-        for path in self._folder.iterdir():
+        for name in folder.names():
             try:
-                about = path.stat()
+                about = folder.stat(name)
             except OSError:
                 continue  # another process was faster
+            if not stat.S_ISREG(about.st_mode):
+                continue  # none of ours
             if now - about.st_mtime > self._keep_seconds:
-                path.unlink(missing_ok=True)
+                folder.remove(name)
             else:
-                found.append((about.st_mtime, about.st_size, path))
+                found.append((about.st_mtime, about.st_size, name))
         room = self._max_bytes
-        for _, taken, path in sorted(found, reverse=True):
+        for _, taken, name in sorted(found, reverse=True):
             room -= taken
             if room < 0:
-                path.unlink(missing_ok=True)
+                folder.remove(name)
 
 
-def _write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Replace a file at once: a reader sees the old one or the new one, a crash leaves neither half."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-            stream.writelines(parts)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _reason(error: Exception) -> str:
+    if isinstance(error, NotPrivate):
+        return str(error)
+    return getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
 
 
 def _dump(page: Mapping[str, Any]) -> bytes:
@@ -173,14 +173,15 @@ def bring_back(store: Path, path: Path) -> tuple[int, bool]:
     Raises:
         OSError, ValueError: if the file cannot be read, or the store cannot be written.
     """
-    page: Any = json.loads(gzip.decompress(path.read_bytes()))
-    if not isinstance(page, dict) or not isinstance(page.get("records"), list):
-        raise ValueError(f"{path.name} is no page of the attic")  # noqa: TRY004 (a file's content, not a caller's type)
-    logs = store / "logs"
-    make_private(logs)
-    target = logs / f"recalled-{path.name.removesuffix(_SUFFIX)}.jsonl"
-    new = not target.exists()
-    _write_whole(target, lines(page, RECALL))
+    with open_folder(store, make=False, for_owner=True) as folder:
+        with folder.inner(FOLDER, make=False) as attic:
+            page: Any = json.loads(gzip.decompress(attic.read(path.name, MAX_BYTES)))
+        if not isinstance(page, dict) or not isinstance(page.get("records"), list):
+            raise ValueError(f"{path.name} is no page of the attic")  # noqa: TRY004 (a file's content, not a type)
+        with folder.inner("logs") as logs:
+            target = f"recalled-{path.name.removesuffix(_SUFFIX)}.jsonl"
+            new = target not in logs.names()
+            logs.replace(target, lines(page, RECALL))
     return len(page["records"]), new
 
 

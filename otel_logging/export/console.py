@@ -138,7 +138,11 @@ class Console:
 
     def _usable(self) -> Stream | None:
         stream = self._stream()
-        return sys.__stdout__ if stream is not None and stream is self._loop else stream
+        if stream is None or stream is sys.__stdout__:
+            return stream
+        # Celery's worker, and a common recipe: it would log our line anew, so it is not even tried.
+        is_logger = isinstance(getattr(stream, "logger", None), (logging.Logger, logging.LoggerAdapter))
+        return sys.__stdout__ if is_logger or stream is self._loop else stream
 
     def _after_reentry(self, stream: Stream, line: str, kept: list[str]) -> None:
         """Write what this thread logged while it was writing.

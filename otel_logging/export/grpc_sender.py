@@ -11,6 +11,7 @@ from otel_logging.export import answers
 from otel_logging.export.answers import Answer, Outcome
 from otel_logging.export.guard import inside_export
 from otel_logging.export.otlp import GRPC, endpoint_of, quieten
+from otel_logging.export.otlp_request import prepare
 from otel_logging.export.sender import timeout_of, variable
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class GrpcSender:
     ) -> None:
         from opentelemetry.util.re import parse_env_headers
 
+        prepare()
         quieten()
         self.endpoint = endpoint_of(signal, GRPC, endpoint)
         self._signal = signal

@@ -2,8 +2,8 @@
 
 Opened lazily with the first line; a new one is begun after a fork, when it has grown too large and when somebody
 deleted it. Each `append` is one write by the operating system, so that a reader who stops at the last newline never
-sees half a line, and a killed process leaves whole lines. Folders are made with mode 0700, files with 0600: transcripts
-are private. What stands in the lines belongs elsewhere.
+sees half a line, and a killed process leaves whole lines. Folders and files are `private_files`: transcripts are
+private. What stands in the lines belongs elsewhere.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import threading
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
+from otel_logging.private_files import open_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
-_FLAGS: Final = (
-    os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-)
 _NOT_FOR_NAMES: Final = re.compile(r"[^A-Za-z0-9._]+")
 _MAX_NAME: Final = 100
 _TRIES: Final = 100
@@ -38,7 +37,7 @@ class JsonlFile:
     """Appends lines; thread-safe, fork-safe.
 
     Args:
-        folder: where the files go; made when first needed, with its parents.
+        folder: where the files go, a folder in a store; both are made when first needed.
         service: the first part of the files' names.
         max_bytes: a file that has reached this size is closed, and the next line begins another one.
     """
@@ -61,6 +60,7 @@ class JsonlFile:
         """Append one whole line.
 
         Raises:
+            NotPrivate: the folder or its parent is not to be used.
             OSError: it could not be written, and no part of it stays in the file. The next call tries anew.
         """
         if self._pid != os.getpid():
@@ -85,20 +85,19 @@ class JsonlFile:
             self._close()
 
     def _open(self) -> None:
-        make_private(self._folder.parent)
-        make_private(self._folder)
         start = datetime.now(timezone.utc)
-        for more in range(_TRIES):
-            path = self._folder / file_name(self._service, os.getpid(), start + timedelta(microseconds=more))
-            try:
-                self._fd = os.open(path, _FLAGS, 0o600)
-            except FileExistsError:
-                continue  # two files within one tick of the clock
-            made = os.fstat(self._fd)
-            self._identity = (made.st_dev, made.st_ino)
-            self._size = 0
-            self.path = path
-            return
+        with open_folder(self._folder.parent) as store, store.inner(self._folder.name) as folder:
+            for more in range(_TRIES):
+                name = file_name(self._service, os.getpid(), start + timedelta(microseconds=more))
+                try:
+                    self._fd = folder.create(name)
+                except FileExistsError:
+                    continue  # two files within one tick of the clock
+                made = os.fstat(self._fd)
+                self._identity = (made.st_dev, made.st_ino)
+                self._size = 0
+                self.path = self._folder / name
+                return
         raise FileExistsError(errno.EEXIST, "no free file name", str(self._folder))
 
     def _write(self, line: bytes) -> None:
@@ -131,12 +130,3 @@ class JsonlFile:
         """Leave the parent's file to the parent. Its lock may be held by a thread that does not exist here."""
         self._close()
         self._begin()
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder with mode 0700; one that is there is left as it is: it may be somebody's `/tmp`."""
-    try:
-        folder.mkdir(mode=0o700, parents=True)
-    except FileExistsError:
-        if not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_logging import trouble
 from otel_logging.export.jsonl_file import MAX_FILE_BYTES, JsonlFile
 from otel_logging.export.otlp_json import encode_logs, encode_spans, line
+from otel_logging.private_files import NotPrivate
 
 if TYPE_CHECKING:
     import os
@@ -44,6 +45,10 @@ class _Store:
                 self._file.append(line(encode(batch)))
                 self.failure = None
                 return True
+        except NotPrivate as error:
+            self.failure = f"the local store is not written: {error}"
+            trouble.report("local_store", f"{self.failure}; {len(batch)} {what} were lost; see OTEL_LOGGING_STORE")
+            return False
         except OSError as error:
             reason = error.strerror or type(error).__name__
             self.failure = f"the local store {self._folder} cannot be written ({reason})"

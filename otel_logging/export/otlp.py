@@ -3,7 +3,7 @@
 The official exporter serves providers that are not ours (`otel_logging` as a plug-in). What is added to it: an error in
 its set-up is one line of trouble and not an exception; a batch that cannot be encoded raises, so that the record at
 fault can be isolated; what it and urllib3 log while they work comes out as one line that names the endpoint, the reason
-and the cure; a forked child makes connections of its own. Everything is imported late.
+and the cure, and no secret; a forked child makes connections of its own. Everything is imported late.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
-from otel_logging import trouble
-from otel_logging.export import answers
+from otel_logging import hidden, trouble
+from otel_logging.export import answers, header_reader
 from otel_logging.export.guard import exporting, inside_export
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ _hush = _Hush()
 
 def quieten() -> None:
     """Keep what libraries say inside an export from the application's logging."""
+    header_reader.hush()
     for name in _TALKERS:
         filters = logging.getLogger(name).filters
         if _hush not in filters:
@@ -132,7 +133,8 @@ class _Guarded:
             self.failure = None
             unencoded = [note for note in notes if note.startswith("Failed to encode key")]
             if unencoded:
-                trouble.report("otlp_attribute", f"attributes of exported records were lost: {unencoded[-1][:200]}")
+                said = hidden.shown(unencoded[-1])[:200]
+                trouble.report("otlp_attribute", f"attributes of exported records were lost: {said}")
             return True
         with inside_export():
             self._check(batch)  # upstream answers with FAILURE to a record that it cannot encode, too
@@ -213,9 +215,10 @@ def build_log_exporter(
             from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as kind  # noqa: N813
         else:
             from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as kind  # noqa: N813
-        exporter: LogRecordExporter = kind(endpoint=endpoint, headers=headers)
+        exporter: LogRecordExporter = kind(endpoint=endpoint, headers=headers, **_transport("logs", protocol))
         return exporter
 
+    _hide(endpoint, headers)
     return _built(lambda: GuardedLogExporter(make, endpoint_of("logs", protocol, endpoint)), "logs")
 
 
@@ -240,6 +243,7 @@ def build_sender(
 
         return HttpSender(signal, endpoint, headers)
 
+    _hide(endpoint, headers)
     return _built(build, "spans" if signal == "traces" else "logs")
 
 
@@ -253,13 +257,30 @@ def build_span_exporter(
     return None if sender is None else OtlpSpanExporter(sender)
 
 
+def _transport(signal: str, protocol: str) -> dict[str, Any]:
+    if protocol == GRPC:
+        return {}
+    from otel_logging.export.http_session import session
+
+    return {"session": session(signal)}
+
+
+def _hide(endpoint: str | None, headers: Mapping[str, str] | None) -> None:
+    """What came as an argument is as secret as what came in a variable."""
+    for value in (headers or {}).values():
+        hidden.hide(value)
+    if endpoint:
+        hidden.hide_url(endpoint)
+
+
 _BuiltT = TypeVar("_BuiltT")
 
 
 def _built(build: Callable[[], _BuiltT], what: str) -> _BuiltT | None:
     quieten()
     try:
-        return build()
+        with inside_export() as notes:
+            built = build()
     except Exception as error:
         trouble.report(
             "otlp_setup",
@@ -267,3 +288,6 @@ def _built(build: Callable[[], _BuiltT], what: str) -> _BuiltT | None:
             "OTEL_EXPORTER_OTLP_* variables; nothing is sent",
         )
         return None
+    if notes:
+        trouble.report("otlp_setup", f"the OTLP exporter for {what}: {notes[-1][:200]}")
+    return built

@@ -23,6 +23,12 @@ class Partial(NamedTuple):
     message: str
 
 
+def prepare() -> None:
+    """Import what the functions below need, before there is a thread that calls them."""
+    import opentelemetry.exporter.otlp.proto.common._log_encoder
+    import opentelemetry.proto.collector.logs.v1.logs_service_pb2  # noqa: F401
+
+
 def encode(batch: Sequence[ReadableLogRecord]) -> bytes:
     """An `ExportLogsServiceRequest` of the records.
 

@@ -19,7 +19,7 @@ from otel_logging.export import answers
 from otel_logging.export.answers import Answer, Outcome
 from otel_logging.export.guard import inside_export
 from otel_logging.export.otlp import HTTP, base_url, endpoint_of, quieten
-from otel_logging.export.otlp_request import CONTENT_TYPE, partial_success
+from otel_logging.export.otlp_request import CONTENT_TYPE, partial_success, prepare
 from otel_logging.export.retry import retry_after
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ class HttpSender:
     ) -> None:
         from opentelemetry.util.re import parse_env_headers
 
+        from otel_logging.export import http_session
+
+        # Here and not by the thread that sends: a fork in the midst of an import leaves a child that cannot make it.
+        http_session.session(signal)
+        prepare()
         quieten()
         self._url = endpoint or base_url(signal, HTTP)
         self.endpoint = endpoint_of(signal, HTTP, endpoint)
@@ -114,7 +119,8 @@ class HttpSender:
     def _connected(self) -> Any:
         with self._lock:
             if self._session is None:
-                session = _session_of_provider(self._signal)
+                session = _session(self._signal)
+                session.verify, session.cert = self._verify, self._certificate
                 session.headers.update(
                     {
                         "User-Agent": f"OTel-OTLP-Exporter-Python/otel-logging-{__version__}",
@@ -150,8 +156,6 @@ class HttpSender:
             self._url,
             data=data,
             timeout=(min(CONNECT_SECONDS, allowed), allowed),
-            verify=self._verify,
-            cert=self._certificate,
             allow_redirects=False,
             stream=True,
         )
@@ -218,16 +222,18 @@ def _of_error(error: Exception) -> Answer:
     )
 
 
-def _session_of_provider(signal: str) -> Any:
-    """A session, made by the credential provider that OpenTelemetry's variables name, if they do."""
+def _session(signal: str) -> Any:
+    """A session of ours, or one that the credential provider makes which OpenTelemetry's variables name."""
     import requests
+
+    from otel_logging.export import http_session
 
     prefix = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_"
     name = os.environ.get(prefix + "CREDENTIAL_PROVIDER") or os.environ.get(
         f"{prefix}{signal.upper()}_CREDENTIAL_PROVIDER"
     )
     if not name:
-        return requests.Session()
+        return http_session.session(signal)
     from importlib.metadata import entry_points
 
     for found in entry_points(group=_PROVIDERS, name=name):

@@ -48,6 +48,8 @@ class OtlpSpanExporter(SpanExporter):
     """
 
     def __init__(self, sender: Sender, seconds: float = _SECONDS) -> None:
+        import opentelemetry.exporter.otlp.proto.common.trace_encoder  # noqa: F401 (not first by the thread that sends)
+
         self._sender = sender
         self._seconds = seconds
         self._parting = threading.Event()

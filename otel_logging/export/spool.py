@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from otel_logging import trouble
-from otel_logging.export.jsonl_file import make_private
 from otel_logging.export.otlp_request import cut, join
 from otel_logging.export.parcel import Parcel
 from otel_logging.export.spool_files import PART, SUFFIX, Clock, SpoolFile
+from otel_logging.private_files import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +41,6 @@ FILE_BYTES: Final = 4 * 1024 * 1024
 _FILE_SECONDS: Final = 60 * 60  # a file is closed after this, so that its age is that of what is in it
 _PART_SECONDS: Final = 60 * 60
 _WAIT: Final = 1.0  # seconds for the other side's lock; it is held for one write
-_OPEN_FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _SECRET: Final = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
 
 
@@ -328,36 +327,21 @@ class Spool:
     # -- the folder ----------------------------------------------------------------------------------------------------
 
     def _open_folder(self, *, make: bool) -> bool:
-        """Open the folder, without following links below the store. False if there is none and none is to be made."""
+        """Open the folder, as `private_files` has it. False if there is none and none is to be made."""
         if self._folder_fd >= 0:
             return True
-        store = self.folder.parent.parent
-        if make:
-            make_private(store)
+        above = self.folder.parent
         try:
-            fd = os.open(store, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+            with (
+                open_folder(above.parent, make=make) as store,
+                store.inner(above.name, make=make) as spools,
+                spools.inner(self.folder.name, make=make) as opened,
+            ):
+                self._folder_fd = opened.duplicate()
         except FileNotFoundError:
+            if make:
+                raise
             return False
-        for name in (self.folder.parent.name, self.folder.name):
-            above = fd
-            try:
-                if make:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(name, 0o700, dir_fd=above)
-                fd = os.open(name, _OPEN_FOLDER, dir_fd=above)
-            except FileNotFoundError:
-                if make:
-                    raise
-                return False
-            finally:
-                os.close(above)
-            about = os.fstat(fd)
-            if about.st_uid != os.geteuid():
-                os.close(fd)
-                raise PermissionError(errno.EPERM, "the spool's folder belongs to somebody else", str(self.folder))
-            if about.st_mode & 0o077:
-                os.fchmod(fd, 0o700)
-        self._folder_fd = fd
         return True
 
     def _close_folder(self) -> None:

@@ -6,7 +6,6 @@ The same words mean the same in every back end and every verb. Printing does not
 from __future__ import annotations
 
 import heapq
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from otel_logging.search.one_call import Ambiguous, NotFound, find_call
 from otel_logging.search.record import LEVELS, Record, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["Ambiguous", "BadQuery", "Block", "NotFound", "Query", "Result", "find_call", "search"]
@@ -147,7 +146,7 @@ class Matcher:
             return False
         if self._text and not self._has_text(record):
             return False
-        if self._grep and not self._grep.search(visible_text(record)):
+        if self._grep and not self._grep(visible_text(record)):
             return False
         return all(_has_attribute(record, key, value) for key, value in query.attrs)
 
@@ -186,11 +185,28 @@ def _levels_from(level: str) -> tuple[str, ...]:
     return LEVELS[LEVELS.index(name) :]
 
 
-def _compiled(pattern: str) -> re.Pattern[str] | None:
+def _compiled(pattern: str) -> Callable[[str], bool] | None:
+    """RE2, as in policies: callers and models wrote what is searched, so no pattern may take more than linear time."""
+    if not pattern:
+        return None
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False  # it would print to stderr; the sentence below says it better
     try:
-        return re.compile(pattern) if pattern else None
-    except re.error as error:
-        raise BadQuery(f"--grep {pattern!r} is no regular expression: {error}") from None
+        made = re2.compile(pattern, options=options)
+    except (re2.error, UnicodeError) as error:
+        reason = error.args[0] if isinstance(error, re2.error) and error.args else error
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise BadQuery(f"--grep {pattern!r} is no regular expression (RE2): {text}") from None
+
+    def found(text: str) -> bool:
+        try:
+            return made.search(text) is not None
+        except UnicodeEncodeError:  # a lone surrogate, which RE2's UTF-8 cannot carry
+            return made.search(text.encode("utf-8", "replace").decode()) is not None
+
+    return found
 
 
 def _trace_filter(text: str) -> tuple[str, bool]:

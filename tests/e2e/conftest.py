@@ -12,13 +12,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 BIN = Path(sys.executable).parent
 APPS = Path(__file__).parent / "apps"
-DEADLINE = 30.0  # seconds for anything that happens in well under one on an idle machine
+DEADLINE = 60.0  # seconds for anything that happens in well under one on an idle machine
 
 # How a process can get otel-logging, as words before its command and variables around it.
 QUIET_OTEL = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
@@ -220,3 +221,44 @@ def serve(launch):
 def apps() -> Path:
     """The folder of the applications that are run here."""
     return APPS
+
+
+# -- the matrix --------------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser):
+    """`--official`: run the matrix against the official handler too. See `tests/e2e/comparison.py`."""
+    parser.addoption("--official", action="store_true", help="run the matrix against the official handler too")
+    parser.addoption("--write-comparison", action="store_true", help="the same, and write the table of the docs")
+
+
+@pytest.fixture
+def run_case(launch, tmp_path, request):
+    """Run a row of the matrix: with otel-logging and, if asked for, with the official handler."""
+    import matrix_run
+    from otlp_sink import OtlpSink
+
+    def run(case, redis_socket=None):
+        with OtlpSink() as sink:
+            ours = matrix_run.run(case, launch, sink, redis_socket, tmp_path)
+        if request.config.getoption("--official", default=False) or request.config.getoption(
+            "--write-comparison", default=False
+        ):
+            with OtlpSink() as sink:
+                official = matrix_run.run_official(case, launch, sink, redis_socket)
+            request.node.user_properties.append(("matrix", [case.name, asdict(ours), asdict(official)]))
+
+    return run
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print what the official handler and we received, and write it down if asked to."""
+    import comparison
+
+    reports = terminalreporter.stats.get("passed", [])
+    rows = [value for report in reports for name, value in report.user_properties if name == "matrix"]
+    if rows:
+        table = comparison.table(rows)
+        terminalreporter.write_line(table)
+        if config.getoption("--write-comparison", default=False):
+            comparison.write(table, rows)

@@ -17,9 +17,18 @@ from otel_logging.settings import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")]
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").glob("*.md"),
+    ]
 )
 FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+OTLP = {
+    f"OTEL_EXPORTER_OTLP_{name}" for name in ("ENDPOINT", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY", "HEADERS")
+}
 README_COMMANDS = (
     "python3 -m venv .venv && .venv/bin/pip install '.[demo]' && .venv/bin/otel-logging demo",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
@@ -84,7 +93,7 @@ class TestCommands:
     @pytest.mark.parametrize("name", sorted({param.values[0] for param in variables()}))
     def test_variables_are_settings(self, name):
         """A variable that the documentation sets is one that we or OpenTelemetry read."""
-        assert name in {row.variable for row in TABLE} | {"OTEL_EXPORTER_OTLP_ENDPOINT"}
+        assert name in {row.variable for row in TABLE} | OTLP
 
     @pytest.mark.parametrize("command", README_COMMANDS)
     def test_readme_commands_stand_as_they_must(self, command):

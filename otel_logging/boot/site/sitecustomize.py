@@ -33,6 +33,7 @@ def _boot() -> bool:
         return False
     if bystanders.is_bystander():
         return True
+    hooks.before_otel()
     # Programs that are started while we initialise (`uname`, a detector's helper) must not initialise in their turn.
     path = os.environ.get("PYTHONPATH")
     if path is not None:

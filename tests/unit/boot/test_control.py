@@ -90,6 +90,35 @@ class TestControlFile:
         one.look()
         assert [found.id for found in one.overrides.rules] == ["c"]
 
+    def test_a_folder_that_is_put_right(self, make, tmp_path, capsys):
+        """A folder that everybody may write to is refused with what to do, once; when it is put right, rules are read."""
+        one = make()
+        control_file.write(tmp_path / "control.json", [rule("a")])
+        tmp_path.chmod(0o777)
+        for number in range(3):
+            one.announce_trigger(f"room-{number}", "error")
+            one.look()
+        assert not one.overrides.active
+        said = capsys.readouterr().err.splitlines()
+        assert f"its folder {tmp_path} may be written by others (mode 0777)" in said[0]
+        assert "the rules stay as they are" in said[0]
+        assert trouble.counts() == {"control": 1, "control_journal": 1}
+        tmp_path.chmod(0o700)
+        one.look()
+        assert [found.id for found in one.overrides.rules] == ["a"]
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+    def test_another_user_s_file(self, make, tmp_path, capsys):
+        """A control file of another user is refused, with one line that names the file and the user."""
+        one = make()
+        control_file.write(tmp_path / "control.json", [rule("a")])
+        os.chown(tmp_path / "control.json", 12_345, -1)
+        for _ in range(3):
+            one.look()
+        assert not one.overrides.active
+        (said,) = capsys.readouterr().err.splitlines()
+        assert f"{tmp_path / 'control.json'} belongs to another user (uid 12345)" in said
+
     def test_rules_end_without_an_edit(self, make, tmp_path):
         """An expired rule is taken out by the next look."""
         one = make()

@@ -8,12 +8,14 @@ import ssl
 import subprocess
 import threading
 import time
+import types
 
 import pytest
 
 from otel_logging import settings, trouble
+from otel_logging.boot import control_url
 from otel_logging.boot.control import Control
-from otel_logging.boot.control_file import document
+from otel_logging.boot.control_file import Refused, document
 from otel_logging.boot.control_url import Poller
 from otel_logging.bridge.overrides import Overrides, Rule
 
@@ -132,6 +134,46 @@ class TestPoller:
         said = capsys.readouterr().err
         assert "is no JSON" in said
         assert "s3cret" not in said
+
+    def test_a_redirect_to_plain_http_is_not_followed(self, server, trusted, capsys):
+        """Where the server leads to plain HTTP, nobody goes, and the token least of all."""
+        asked = []
+
+        class Plain(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(dict(self.headers))
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Plain) as plain:
+            thread = threading.Thread(target=plain.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            for status in (301, 302, 307, 308):
+                server.status, server.location = status, f"http://127.0.0.1:{plain.server_port}/control.json"
+                Poller(server.url, TOKEN, lambda _: None).ask()
+            plain.shutdown()
+            thread.join()
+        assert asked == []
+        assert trouble.counts() == {"control": 4}
+        assert "status 301" in capsys.readouterr().err
+
+    def test_a_server_that_sends_byte_after_byte(self, server, trusted, capsys, monkeypatch):
+        """An answer that does not end is given up after a while as a whole."""
+        clock = iter(range(0, 1000, 4))
+        monkeypatch.setattr(control_url, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+        drip = types.SimpleNamespace(read1=lambda _: b" ")
+        with pytest.raises(Refused, match="takes more than 15 s to arrive"):
+            control_url._read(drip)
+
+    @pytest.mark.parametrize(
+        "url",
+        ["https://localhost:PORT/control.json?key=c4n4ry-key", "https://localhost:PORT/c4n4ry-key/../x?key=c4n4ry-key"],
+    )
+    def test_what_is_secret_in_the_url(self, server, capsys, url):
+        """The URL's query and the token are in no line of trouble."""
+        settings.read({"control": url.replace("PORT", "1")})
+        Poller(url.replace("PORT", "1"), settings.Secret("c4n4ry-token"), lambda _: None).ask()
+        said = capsys.readouterr().err
+        assert "localhost" in said
+        assert "c4n4ry" not in said
 
     def test_a_server_that_is_not_trusted(self, server):
         """A certificate that nobody vouches for is refused, before the token is sent."""

@@ -66,12 +66,12 @@ def installed():
 
 class TestNormalEnd:
     def test_atexit(self):
-        """A script that runs to its end closes once, with five seconds at most."""
-        assert run("say('work')") == (0, ["work", "close 5.0"], "")
+        """A script that runs to its end closes once, with three seconds at most."""
+        assert run("say('work')") == (0, ["work", "close 3.0"], "")
 
     def test_sys_exit(self):
         """sys.exit keeps its code and closes."""
-        assert run("sys.exit(3)") == (3, ["close 5.0"], "")
+        assert run("sys.exit(3)") == (3, ["close 3.0"], "")
 
     def test_sigint_is_pythons(self):
         """SIGINT stays KeyboardInterrupt, whose way out closes once."""
@@ -81,7 +81,7 @@ class TestNormalEnd:
             except KeyboardInterrupt:
                 say("interrupted")
         """)
-        assert (code, lines) == (0, ["interrupted", "close 5.0"])
+        assert (code, lines) == (0, ["interrupted", "close 3.0"])
 
     def test_a_raising_close_is_reported(self):
         """A close that raises costs one line on stderr, not the exit code."""
@@ -124,7 +124,7 @@ class TestNormalEnd:
 class TestSigterm:
     def test_default_disposition(self):
         """SIGTERM closes once and the process still dies of SIGTERM."""
-        assert run("signal.raise_signal(signal.SIGTERM); say('unreachable')") == (-signal.SIGTERM, ["close 5.0"], "")
+        assert run("signal.raise_signal(signal.SIGTERM); say('unreachable')") == (-signal.SIGTERM, ["close 3.0"], "")
 
     def test_while_sleeping(self):
         """A main thread in a blocking call is reached."""
@@ -132,7 +132,7 @@ class TestSigterm:
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
             time.sleep(50)
         """)
-        assert (code, lines) == (-signal.SIGTERM, ["close 5.0"])
+        assert (code, lines) == (-signal.SIGTERM, ["close 3.0"])
 
     def test_set_back_to_default(self):
         """Worker classes that set SIGTERM to its default get ours, and see what they set."""
@@ -144,7 +144,7 @@ class TestSigterm:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(50)
         """)
-        assert (code, lines) == (-signal.SIGTERM, ["True", "app", "True", "True", "close 5.0"])
+        assert (code, lines) == (-signal.SIGTERM, ["True", "app", "True", "True", "close 3.0"])
 
     def test_raised_again_after_a_servers_own_handler(self):
         """A server that restores the earlier handler and raises the signal again, as uvicorn does, ends in ours."""
@@ -154,7 +154,7 @@ class TestSigterm:
             signal.signal(signal.SIGTERM, original)
             signal.raise_signal(signal.SIGTERM)
         """)
-        assert (code, lines) == (-signal.SIGTERM, ["server", "close 5.0"])
+        assert (code, lines) == (-signal.SIGTERM, ["server", "close 3.0"])
 
     def test_the_applications_handler_stays(self):
         """A handler that was there before, or is set later, is the one that is called."""
@@ -164,7 +164,7 @@ class TestSigterm:
             ends.install(flush, close, after_fork)
             signal.raise_signal(signal.SIGTERM)
         """
-        assert run(script) == (0, ["app", "close 5.0"], "")
+        assert run(script) == (0, ["app", "close 3.0"], "")
 
     def test_ignored_stays_ignored(self):
         """A process started with SIGTERM ignored goes on ignoring it."""
@@ -172,7 +172,7 @@ class TestSigterm:
             "signal.raise_signal(signal.SIGTERM)",
             preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
         )
-        assert (code, lines) == (0, ["close 5.0"])
+        assert (code, lines) == (0, ["close 3.0"])
 
     def test_a_second_signal_while_closing(self):
         """A second SIGTERM does not cut the close short."""
@@ -219,7 +219,7 @@ class TestSigterm:
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
             {wait}
         """)
-        assert (code, lines) == (-signal.SIGTERM, ["close 5.0"])
+        assert (code, lines) == (-signal.SIGTERM, ["close 3.0"])
 
     def test_a_program_that_ends_meanwhile(self):
         """A program that finishes before its SIGTERM could be dealt with closes once and still dies of SIGTERM."""
@@ -233,7 +233,7 @@ class TestSigterm:
             logging.warning("x")
             say("finished")
         """)
-        assert (code, lines) == (-signal.SIGTERM, ["finished", "close 5.0"])
+        assert (code, lines) == (-signal.SIGTERM, ["finished", "close 3.0"])
 
     def test_during_atexit(self):
         """SIGTERM in the midst of the last close does not cut it short."""
@@ -269,7 +269,7 @@ class TestSigterm:
             real(signal.SIGTERM)
             say("alive", len(raised))
         """)
-        assert (code, lines) == (0, ["flush 5.0", "flush 5.0", "alive 2", "close 5.0"])
+        assert (code, lines) == (0, ["flush 3.0", "flush 3.0", "alive 2", "close 3.0"])
 
 
 class TestForksAndHardExits:
@@ -296,7 +296,7 @@ class TestForksAndHardExits:
                 os._exit(4)
             say("waited", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         """)
-        assert (code, lines) == (0, ["child", "in child", "flush 2.0", "waited 4", "close 5.0"])
+        assert (code, lines) == (0, ["child", "in child", "flush 2.0", "waited 4", "close 3.0"])
 
     def test_sigterm_in_a_forked_child(self):
         """A child that its parent terminates closes, and its parent sees it killed by SIGTERM."""
@@ -310,7 +310,7 @@ class TestForksAndHardExits:
             os.kill(pid, signal.SIGTERM)
             say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         """)
-        assert (code, lines) == (0, ["child", "close 5.0", str(-signal.SIGTERM), "close 5.0"])
+        assert (code, lines) == (0, ["child", "close 3.0", str(-signal.SIGTERM), "close 3.0"])
 
     def test_multiprocessing_fork(self):
         """A multiprocessing child, which runs no atexit, flushes."""
@@ -319,7 +319,7 @@ class TestForksAndHardExits:
             child = multiprocessing.get_context("fork").Process(target=say, args=("job",))
             child.start(); child.join()
         """)
-        assert (code, lines) == (0, ["child", "job", "flush 2.0", "close 5.0"])
+        assert (code, lines) == (0, ["child", "job", "flush 2.0", "close 3.0"])
 
     def test_a_raising_after_fork(self):
         """A failing after_fork is reported and the child runs on."""
@@ -331,7 +331,7 @@ class TestForksAndHardExits:
                 os._exit(4)
             os.waitpid(pid, 0)
         """)
-        assert (code, lines) == (0, ["flush 2.0", "close 5.0"])
+        assert (code, lines) == (0, ["flush 2.0", "close 3.0"])
         assert "ValueError: x" in err
 
     def test_exec(self):
@@ -354,7 +354,7 @@ class TestPatches:
         ends.install(lambda s: True, lambda s: calls.append(s) is None, lambda: None)
         assert signal.signal is patched
         ends._at_exit()
-        assert calls == [5.0]
+        assert calls == [3.0]
 
     def test_wrapped_by_a_stranger(self, installed):
         """What somebody wrapped around ours survives uninstall and a new install, without recursion."""
@@ -397,7 +397,7 @@ class TestPatches:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.raise_signal(signal.SIGTERM)
         """)
-        assert (code, lines) == (-signal.SIGTERM, ["close 5.0"])
+        assert (code, lines) == (-signal.SIGTERM, ["close 3.0"])
 
     def test_other_signals(self, installed):
         """Other signals pass through as they are."""
@@ -421,4 +421,4 @@ class TestNoThreads:
 
         monkeypatch.setattr(ends._thread, "start_new_thread", refuse)
         ends._at_exit()
-        assert installed == [("close", 5.0)]
+        assert installed == [("close", 3.0)]

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from otel_logging import trouble
 from otel_logging.bridge import scope as slot
 from otel_logging.calls import asgi, registry, waiting
+from otel_logging.calls import request as requests
 from otel_logging.calls.asgi import CallMiddleware
 from otel_logging.calls.call import call, current_call, find
 
@@ -156,6 +157,44 @@ class TestNamedAtOnce:
         assert peer.sent[0]["status"] == 200
         assert trouble.counts() == {"call_id_rejected": 1}
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            [(b"x-call-sid", b"A" * 1_000_000)],
+            [(b"x-call-sid", b"C")] * 50_000,
+            [(b"baggage", b"call_sid=" + b"%41" * 300_000)],
+            [(b"baggage", b"k" * 8000 + b"=1")] * 2_000,
+        ],
+        ids=["a megabyte", "50,000 times", "a baggage bomb", "16 MB of baggage"],
+    )
+    def test_huge_headers(self, notes, capsys, headers):
+        """Headers of megabytes name no call, are served as any, and put no more than a line on stderr."""
+
+        async def app(scope, receive, send):
+            notes.note()
+
+        serve(app, http(headers=headers))
+        assert notes.ids == [None]
+        said = capsys.readouterr().err
+        assert said.count("\n") <= 1
+        assert len(said) < 400
+
+    def test_only_so_much_of_repeated_headers_is_joined(self, notes, monkeypatch):
+        """Thousands of headers of one name cost what they are long: they are not joined one by one without end."""
+        joined = []
+        real = requests.begin
+        monkeypatch.setattr(
+            requests,
+            "begin",
+            lambda *args, **more: joined.append(max(map(len, filter(None, args)))) or real(*args, **more),
+        )
+
+        async def app(scope, receive, send):
+            notes.note()
+
+        serve(app, http(headers=[(b"baggage", b"k=" + b"v" * 1000)] * 5_000))
+        assert 8192 < joined[0] < 32 * 1024
 
     def test_a_refused_id_is_counted_once(self):
         """Where a server and a framework both put the middleware around, a request is looked at once."""

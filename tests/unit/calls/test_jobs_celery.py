@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ from celery.app.trace import build_tracer
 
 from otel_logging import trouble
 from otel_logging.bridge import scope as slot
-from otel_logging.calls import jobs_celery, registry
+from otel_logging.calls import job_events, jobs_celery, registry
 from otel_logging.calls.call import call, current_call, find
 
 SID = "CA" + "1b" * 16
@@ -174,3 +176,40 @@ class TestInstall:
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert (done.stdout, done.returncode) == ("['otel_logging']\n", 0), done.stderr
+
+
+class Consumer:
+    """What Celery sends with its signal."""
+
+    def __init__(self, app):
+        self.app = app
+
+
+class TestEvents:
+    def test_sent(self, app, task, caplog):
+        """A task that is sent is told once, with its name, its queue and its id."""
+        caplog.set_level(logging.INFO, job_events.LOGGER)
+        sent = task.delay()
+        (record,) = [one for one in caplog.records if one.name == job_events.LOGGER]
+        assert record.getMessage() == f"Job enqueued: note, queue={app.conf.task_default_queue}, job_id={sent.id}"
+
+    def test_a_worker_that_is_ready(self, app, caplog):
+        """A worker says once which queues it reads, and its PID."""
+        caplog.set_level(logging.INFO, job_events.LOGGER)
+        signals.worker_ready.send(sender=Consumer(app))
+        (record,) = [one for one in caplog.records if one.name == job_events.LOGGER]
+        assert record.getMessage() == f"Worker started: queues={app.conf.task_default_queue}, pid={os.getpid()}"
+
+    def test_completed_and_failed(self, app, task, caplog):
+        """Celery's own lines become the events, with what Celery knows."""
+        caplog.set_level(logging.INFO, "celery.app.trace")
+        sent, failing = task.delay(), task.delay("fail")
+        work(app)
+        first, second = [one for one in caplog.records if hasattr(one, "otel.event.name")]
+        assert (vars(first)["otel.event.name"], vars(first)["messaging.message.id"]) == (job_events.COMPLETED, sent.id)
+        assert vars(first)["otel_logging.job.duration"] > 0
+        assert (vars(second)["otel.event.name"], vars(second)["messaging.message.id"]) == (
+            job_events.FAILED,
+            failing.id,
+        )
+        assert second.exc_info

@@ -19,7 +19,7 @@ import rq.worker
 
 from otel_logging import trouble
 from otel_logging.bridge import scope as slot
-from otel_logging.calls import jobs_rq, registry
+from otel_logging.calls import job_events, jobs_rq, registry
 from otel_logging.calls.call import bind, call, current_call, find, open_call
 
 SID = "CA" + "f6" * 16
@@ -251,6 +251,69 @@ class TestExecuting:
         assert provider.finished() == ()
 
 
+class Listener(logging.Handler):
+    """Keeps the records that are events."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        if hasattr(record, "otel.event.name"):
+            self.records.append((vars(record)["otel.event.name"].rpartition(".")[2], record))
+
+
+class TestEvents:
+    @pytest.mark.parametrize(
+        "enqueue",
+        [
+            lambda queue: queue.enqueue(job, 1),
+            lambda queue: queue.enqueue_many([rq.Queue.prepare_data(job, (1,))])[0],
+            lambda queue: rq.decorators.job(queue, connection=queue.connection)(job).delay(1),
+            lambda queue: queue.enqueue_job(rq.job.Job.create(job, (1,), connection=queue.connection)),
+        ],
+        ids=["enqueue", "enqueue_many", "decorator", "enqueue_job"],
+    )
+    def test_enqueued(self, queue, caplog, enqueue):
+        """However a job is enqueued, that is said once, with its function, its queue and its id."""
+        caplog.set_level(logging.INFO, job_events.LOGGER)
+        made = enqueue(queue)
+        (record,) = [one for one in caplog.records if one.name == job_events.LOGGER]
+        assert record.getMessage() == f"Job enqueued: {job.__module__}.job, queue=one, job_id={made.id}"
+
+    def test_put_off_or_executed_at_once(self, connection, queue, caplog):
+        """A job for later is not enqueued yet, and one that a queue executes itself never is."""
+        caplog.set_level(logging.INFO, job_events.LOGGER)
+        queue.enqueue_in(dt.timedelta(hours=1), job, 1)
+        rq.Queue("sync", connection=connection, is_async=False).enqueue(job, 1)
+        assert [one for one in caplog.records if one.name == job_events.LOGGER] == []
+
+    def test_started_completed_and_failed(self, connection, queue):
+        """RQ's own lines become the events, one each; the failure's has the exception and its text once."""
+        done, failing = queue.enqueue(job, "well"), queue.enqueue(job, "fail")
+        listener = Listener()
+        work(connection, level="INFO", listener=listener)
+        assert [kind for kind, _ in listener.records] == ["started", "completed", "failed"]
+        (_, started), (_, completed), (_, failed) = listener.records
+        assert vars(started)["otel_logging.worker.queues"] == ["one"]
+        assert vars(started)["process.pid"] == os.getpid()
+        assert vars(completed)["messaging.message.id"] == done.id
+        assert vars(completed)["otel_logging.job.duration"] > 0
+        assert vars(failed)["messaging.message.id"] == failing.id
+        assert vars(failed)["messaging.destination.name"] == "one"
+        assert vars(failed)["otel_logging.job.duration"] > 0
+        assert failed.exc_info[0] is ValueError
+        assert "Traceback" not in failed.getMessage()
+
+    def test_a_worker_that_is_left_alone(self, connection, queue):
+        """After uninstalling, RQ's lines are RQ's."""
+        queue.enqueue(job, "well")
+        jobs_rq.uninstall()
+        listener = Listener()
+        work(connection, level="INFO", listener=listener)
+        assert listener.records == []
+
+
 class TestUndo:
     def test_all_is_as_before(self):
         """Uninstalling puts RQ back, and a job enqueued then is RQ's own."""
@@ -259,6 +322,9 @@ class TestUndo:
             (rq.job.Job, "create"),
             (rq.job.Job, "perform"),
             (rq.queue.Queue, "enqueue_job"),
+            (rq.queue.Queue, "_enqueue_job"),
+            (rq.worker.BaseWorker, "bootstrap"),
+            (rq.worker.BaseWorker, "handle_exception"),
             (rq.worker.BaseWorker, "perform_job"),
             (rq.worker.Worker, "monitor_work_horse"),
         ]

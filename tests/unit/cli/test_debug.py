@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 
@@ -45,6 +46,26 @@ class TestAdd:
         created, expires, _ = rule.pop("created"), rule.pop("expires"), rule.pop("id")
         assert round(expires - created) == 5400
         assert rule == {"where": {"a": "b=c", "business_id": "456"}, "next": 5, "level": "INFO", "logger": ["websockets"]}  # fmt: skip
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+    def test_root_for_a_service(self, run, control):
+        """What root tells a service that runs as somebody else is that user's file, and root can change it again."""
+        os.chown(control.parent, 12_345, 12_345)
+        for _ in range(2):
+            assert run("debug", A).code == 0
+            assert control.stat().st_uid == 12_345
+        assert run("debug", "--list").code == 0
+        assert run("debug", "--off").code == 0
+        assert rules(control) == []
+
+    def test_a_folder_that_is_open_to_all(self, run, control):
+        """A store that everybody may write to is refused, with what to do; nothing is written."""
+        control.parent.chmod(0o777)
+        result = run("debug", A)
+        assert result.code == 1
+        assert "may be written by others (mode 0777)" in result.err
+        assert "--off" not in result.err
+        assert list(control.parent.iterdir()) == []
 
     def test_said_again(self, run, control):
         """The same rule again only changes its time; another one joins it; the next calls are counted anew."""

@@ -11,6 +11,7 @@ import pytest
 
 from otel_logging import trouble
 from otel_logging.export import attic
+from otel_logging.private_files import NotPrivate
 from otel_logging.search import local
 
 A = "CA" + "a" * 32
@@ -88,6 +89,42 @@ class TestFiles:
         assert not attic.Attic(tmp_path / "file", "media").put(page())
         assert not attic.Attic(tmp_path / "file", "media").to_store(page(), "error")
         assert trouble.counts()["attic"] >= 2
+
+    def test_links_are_not_followed(self, tmp_path):
+        """Neither the folder nor a file that is a link is written, read, tidied or taken away through."""
+        target = tmp_path / "target"
+        target.mkdir()
+        (target / "old").write_text("precious")
+        os.utime(target / "old", (1, 1))
+        linked = tmp_path / "linked"
+        linked.mkdir()
+        (linked / "attic").symlink_to(target)
+        one = attic.Attic(linked, "media")
+        assert not one.put(page())
+        one.discard(A)
+        assert [path.name for path in target.iterdir()] == ["old"]
+        store = attic.Attic(tmp_path / "store", "media")
+        store.put(page())
+        (path,) = attic.kept(tmp_path / "store")[A]
+        content = path.read_bytes()
+        path.unlink()
+        (target / "page").write_bytes(content)
+        path.symlink_to(target / "page")
+        with pytest.raises(NotPrivate, match="symbolic link"):
+            attic.bring_back(tmp_path / "store", path)
+        assert store.put(page())
+        assert not path.is_symlink()
+        assert (target / "page").read_bytes() == content
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+    def test_root_recalls_for_a_service(self, tmp_path):
+        """What root brings back in a service's store is the service user's."""
+        store = tmp_path / "store"
+        attic.Attic(store, "media").put(page())
+        for path in (store, store / "attic", *(store / "attic").iterdir()):
+            os.chown(path, 12_345, 12_345)
+        attic.bring_back(store, attic.kept(store)[A][0])
+        assert {path.stat().st_uid for path in (store / "logs", *(store / "logs").iterdir())} == {12_345}
 
 
 class TestBringingBack:

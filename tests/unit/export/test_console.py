@@ -206,6 +206,16 @@ class TestReentry:
         assert [line.split("] ")[-1] for line in real.lines] == ["one\n", "two\n"]
         assert len(into_logger.lines) == 1
 
+    def test_stdout_that_says_it_is_a_logger(self, monkeypatch):
+        """A stream with a logger in it, such as Celery's, is never written to: not one line comes back."""
+        real = Stream()
+        monkeypatch.setattr(sys, "__stdout__", real)
+        into_logger = Stream()
+        into_logger.logger = logging.getLogger("celery.redirected")
+        console(into_logger).write(std_record("one"))
+        assert [line.split("] ")[-1] for line in real.lines] == ["one\n"]
+        assert into_logger.lines == []
+
     def test_echo_can_be_recognised(self):
         """While a thread writes, `writing` says so there and nowhere else."""
         seen = []

@@ -74,13 +74,35 @@ class TestLogs:
     def test_reasons(self, logs, store, monkeypatch, capsys, error):
         """The reason why a file cannot be made is told in the system's words."""
 
-        def refuse(path, *args):
+        def refuse(path, *args, **more):
             raise OSError(error, os.strerror(error), str(path))
 
         with monkeypatch.context() as patch:
             patch.setattr(jsonl_file.os, "open", refuse)
             assert logs.export(batch("x")) is LogRecordExportResult.FAILURE
         assert f"the local store {store}/logs cannot be written ({os.strerror(error)})" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("wrong", ["store is a link", "logs is a link", "store is open to all"])
+    def test_refused(self, logs, store, tmp_path, capsys, wrong):
+        """A store that is not private is not written: one line says which folder, why and what to do."""
+        target = tmp_path / "target"
+        target.mkdir()
+        if wrong == "store is a link":
+            store.symlink_to(target)
+        else:
+            store.mkdir()
+            if wrong == "logs is a link":
+                (store / "logs").symlink_to(target)
+            else:
+                store.chmod(0o777)
+        for _ in range(3):
+            assert logs.export(batch("x")) is LogRecordExportResult.FAILURE
+        (said,) = capsys.readouterr().err.splitlines()
+        reason = "may be written by others (mode 0777)" if wrong.endswith("all") else "is a symbolic link"
+        assert f"{store / 'logs' if wrong.startswith('logs') else store} {reason}" in said
+        assert "name" in said
+        assert "OTEL_LOGGING_STORE" in said
+        assert list(target.iterdir()) == []
 
     def test_never_raises(self, logs, capsys):
         """Not even for what is no record at all."""

@@ -161,10 +161,10 @@ class TestFailures:
         assert [record.name for record in heard.records if not record.name.startswith("grpc")] == []
 
     def test_no_time_to_repeat(self, build, nowhere, capsys):
-        """Where the official exporter gives no reason, the line still says which endpoint and what to do."""
+        """Where the official exporter gives no reason, the line still has it, and says which endpoint and what to do."""
         assert build(endpoint=nowhere).export(batch("a")) is LogRecordExportResult.FAILURE
         said = capsys.readouterr().err
-        assert f"{nowhere} does not answer, or is too busy; 1 records were lost; check that" in said
+        assert f"{nowhere} does not answer (connection refused); 1 records were lost; start the Collector" in said
 
     @pytest.mark.parametrize(
         ("status", "outcome"),

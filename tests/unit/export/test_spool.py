@@ -269,7 +269,9 @@ class TestBounds:
         store.mkdir()
         if (
             os.geteuid() != 0
-            or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", store], check=False).returncode
+            or subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=512k,mode=0700", "tmpfs", store], check=False
+            ).returncode
         ):
             pytest.skip("cannot mount a small file system")
         try:
@@ -294,11 +296,13 @@ class TestBounds:
 
 class TestFolder:
     def test_private(self, spool, folder):
-        """Folders have mode 0700, also where they had another one."""
-        folder.mkdir(parents=True, mode=0o755)
+        """Folders are made with mode 0700; one that others may write to is not used."""
         spool().append(request("x"), 1)
         assert folder.stat().st_mode & 0o777 == 0o700
         assert folder.parent.stat().st_mode & 0o777 == 0o700
+        folder.chmod(0o770)
+        with pytest.raises(PermissionError, match="written by others"):
+            spool().append(request("x"), 1)
 
     @pytest.mark.parametrize("depth", [0, 1])
     def test_links_are_not_followed(self, spool, folder, tmp_path, depth):
@@ -318,8 +322,15 @@ class TestFolder:
     def test_of_somebody_else(self, spool, folder, monkeypatch):
         """A folder that belongs to somebody else is not used."""
         folder.mkdir(parents=True)
-        monkeypatch.setattr(os, "geteuid", lambda: 54321)
-        with pytest.raises(PermissionError, match="somebody else"):
+        real = os.fstat
+
+        def foreign(fd):
+            found = list(real(fd))
+            found[4] = 54321  # its owner
+            return os.stat_result(found)
+
+        monkeypatch.setattr(os, "fstat", foreign)
+        with pytest.raises(PermissionError, match="another user"):
             spool().append(request("x"), 1)
 
     def test_nothing_is_made_by_looking(self, spool, tmp_path):

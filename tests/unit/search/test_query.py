@@ -75,6 +75,8 @@ class TestFilters:
         ("query", "sentence"),
         [
             ({"grep": "("}, "--grep '\\('"),
+            ({"grep": "(?=a)"}, "RE2"),
+            ({"grep": r"(a)\1"}, "RE2"),
             ({"level": "loud"}, "--level 'loud' is no level; valid: DEBUG"),
             ({"trace": "xyz"}, "--trace 'xyz'"),
         ],
