@@ -97,21 +97,10 @@ def stats() -> dict[str, Any]:
     `spool`, what is on disk and what other processes had left there; `incidents` by kind. docs/reference/ledger.md
     says what each means.
     """
-    books = ledger.snapshot()
-    books["policies"] = {}
-    from otel_logging.export import spools
+    from otel_logging.boot import books
 
-    books["spool"] = spools.figures()
     active = configured()
-    if active is not None and active.pipeline is not None:
-        policies = active.pipeline.policies
-        books["policies"] = {
-            one.policy_id: {"hits": one.hits, "misses": one.misses, "errors": list(one.errors)}
-            for one in policies.stats()
-        }
-        if policies.evicted:
-            books["evicted"]["rate_windows"] = policies.evicted
-    return books
+    return books.read(active.pipeline if active is not None else None)
 
 
 def force_flush(timeout: float = 5.0) -> bool:
@@ -410,10 +399,9 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
         active.undo.append(unhandled.uninstall)
         active.last_words.append(unhandled.tell_the_last)
     with _step("delivering records when the process ends"):
-        from otel_logging.boot import ends
-        from otel_logging.export import spools
+        from otel_logging.boot import books, ends
 
-        ends.install(force_flush, close, after_fork, lambda: ledger.snapshot()["held"] - spools.held())
+        ends.install(force_flush, close, after_fork, books.unsafe)
         active.undo.append(ends.uninstall)
     del pipeline
 
