@@ -46,7 +46,7 @@ START: Final = _HEAD.size + 2 * _CURSOR.size
 """Where the first frame of a file begins."""
 
 _CHUNK: Final = 64 * 1024
-_NAME: Final = re.compile(r"[A-Za-z0-9._]+-(\d+)-([0-9a-f]+)-(\d+)-([0-9a-f]{16})" + re.escape(SUFFIX))
+_NAME: Final = re.compile(r"[A-Za-z0-9._]+-(\d+)-([0-9a-f]+)-(\d+)-([0-9a-f]{16})\.spool")
 _NOT_FOR_NAMES: Final = re.compile(r"[^A-Za-z0-9._]+")
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
