@@ -166,11 +166,10 @@ def _log_exporter(settings: Settings, name: str) -> LogRecordExporter | Courier 
 
 def _courier(settings: Settings) -> Courier | None:
     """What delivers to the OTLP endpoint, with its spool."""
-    from otel_logging.export import otlp, spools, warm
+    from otel_logging.export import otlp, spools
     from otel_logging.export.courier import Courier
     from otel_logging.export.spool import folder_of
 
-    warm.up()
     sender = otlp.build_sender("logs", settings.otlp_protocol)
     if sender is None:
         return None

@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk._logs import LogRecordProcessor
 
 from otel_logging import trouble
+from otel_logging.export import warm
 from otel_logging.export.courier import Courier
 from otel_logging.export.deliver import Books, Delivery
 from otel_logging.export.entry import Entry, entry_of
-from otel_logging.export.guard import exporting, inside_export, prepare
+from otel_logging.export.guard import exporting, inside_export
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
@@ -95,7 +96,7 @@ class BatchingProcessor(LogRecordProcessor):
         self._parting = False  # the process is about to end
         self._abandoned = False  # the time for closing is over: what is left is not exported any more
         self._exporter_stopped = False
-        prepare()
+        warm.up()
         self._begin()
         _processors.add(self)
 

@@ -35,17 +35,6 @@ exporting = Exporting()
 """`exporting.active` is True in a thread that is inside an export."""
 
 
-def prepare() -> None:
-    """Import now what the first export needs, in the thread that sets the process up.
-
-    A thread that imports while the process forks leaves a module in the child that is never finished, and whoever wants
-    it there waits for ever.
-    """
-    import encodings.idna  # noqa: F401 (looked up by the first connection to a host with a name)
-
-    import opentelemetry.instrumentation.utils  # noqa: F401
-
-
 @contextmanager
 def inside_export() -> Iterator[list[str]]:
     """Mark this thread for the block and keep other instrumentations away; gives the list of notes taken meanwhile."""
