@@ -27,12 +27,10 @@ what is valid and what is used instead.
 _TAIL = """
 Understood as well, as OpenTelemetry defines them: `OTEL_SDK_DISABLED`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_CONFIG_FILE`,
 `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, `OTEL_EXPORTER_OTLP_LOGS_PROTOCOL` and the exporter's
-other `OTEL_EXPORTER_OTLP_*` variables (headers, certificates, compression, timeout).
+other `OTEL_EXPORTER_OTLP_*` variables (headers, certificates, compression, timeout). A timeout below 1000 is in
+seconds, as OpenTelemetry for Python has it; from there on in milliseconds, as the specification has it.
 
 With `PYTHONUNBUFFERED` set or not, every console line is written through at once.
-
-Read and checked, but without effect in this version, as what they steer is not built yet:
-`OTEL_LOGGING_SPOOL`.
 """
 
 

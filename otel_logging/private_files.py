@@ -69,6 +69,16 @@ class Folder:
         if descriptor is not None:
             os.close(descriptor)
 
+    def duplicate(self) -> int:
+        """Another descriptor of the folder, which the caller closes.
+
+        Raises:
+            OSError: the platform has none.
+        """
+        if self._descriptor is None:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(self.path))
+        return os.dup(self._descriptor)
+
     def inner(self, name: str, *, make: bool = True) -> Folder:
         """A folder in this one, made if it is missing and `make` is true.
 

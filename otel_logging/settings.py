@@ -231,7 +231,8 @@ TABLE: tuple[Row, ...] = (
     Row("store", "OTEL_LOGGING_STORE", _path, "the user's state folder",
         "Folder of the local store, the spool, the attic and the control file; created with mode 0700."),
     Row("spool", "OTEL_LOGGING_SPOOL", _one_of("off", "on-failure", "always"), "on-failure",
-        "off, on-failure or always (written ahead: survives kill -9)."),
+        "Records that the endpoint does not take wait on disk. on-failure, off, or always: all of them are written "
+        "ahead, and survive kill -9."),
     Row("recorder", "OTEL_LOGGING_RECORDER", _recorder, "on",
         "The flight recorder: on, off, or budgets such as call=256KiB,process=32MiB."),
     Row("control", "OTEL_LOGGING_CONTROL", _control, "control.json in the store",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _BOOTED: Final = "OTEL_LOGGING_BOOTED"  # inherited: in child processes the boot line waits for a first real line
 
+_LAST_SECONDS: Final = 0.5  # of the time for the end, for records that were made while others were flushed
+
 _lock = threading.RLock()  # guards _active; held while configuring so that two threads cannot both do it
 _active: Active | None = None
 
@@ -45,6 +47,8 @@ class Active:
         self.closers: list[Callable[[int], Any]] = []  # take milliseconds
         self.undo: list[Callable[[], Any]] = []
         self.samplers: list[SamplingLogRecordProcessor] = []  # they hold the policies too
+        self.own: list[Callable[[int], Any]] = []  # those of the flushers that keep to their time; milliseconds
+        self.parting: list[Callable[[], Any]] = []  # told when the process is about to end
         self.last_words: list[Callable[[], Any]] = []  # what still makes records when the calls have ended
         self.closed = False
 
@@ -90,20 +94,13 @@ def stats() -> dict[str, Any]:
     """The ledger of this process: `created`, `exported`, `held`, `dropped` by reason.
 
     Beside the balance: `recovered`; `policies`, hits and misses of each; `evicted`, what bounded tables gave up;
-    `incidents` by kind. docs/reference/ledger.md says what each means.
+    `spool`, what is on disk and what other processes had left there; `incidents` by kind. docs/reference/ledger.md
+    says what each means.
     """
-    books = ledger.snapshot()
-    books["policies"] = {}
+    from otel_logging.boot import books
+
     active = configured()
-    if active is not None and active.pipeline is not None:
-        policies = active.pipeline.policies
-        books["policies"] = {
-            one.policy_id: {"hits": one.hits, "misses": one.misses, "errors": list(one.errors)}
-            for one in policies.stats()
-        }
-        if policies.evicted:
-            books["evicted"]["rate_windows"] = policies.evicted
-    return books
+    return books.read(active.pipeline if active is not None else None)
 
 
 def force_flush(timeout: float = 5.0) -> bool:
@@ -150,7 +147,14 @@ def close(timeout: float = 5.0) -> bool:
     with _step("ending the open calls"):
         calls.end_all("process_end")
     _say_last_words(active)
-    return _flush(active, timeout)
+    for part in active.parting:
+        with _step("hurrying an exporter"):
+            part()
+    done = _flush(active, max(timeout - _LAST_SECONDS, 0))
+    for flush in active.own:
+        with _step("delivering what was logged meanwhile"):  # exporters that are not ours tell of their failures
+            done = flush(int(_LAST_SECONDS * 1000)) is not False and done
+    return done
 
 
 def _take_down(active: Active, timeout: float) -> bool:
@@ -395,9 +399,9 @@ def _patch(active: Active, pipeline: Pipeline) -> None:
         active.undo.append(unhandled.uninstall)
         active.last_words.append(unhandled.tell_the_last)
     with _step("delivering records when the process ends"):
-        from otel_logging.boot import ends
+        from otel_logging.boot import books, ends
 
-        ends.install(force_flush, close, after_fork)
+        ends.install(force_flush, close, after_fork, books.unsafe)
         active.undo.append(ends.uninstall)
     del pipeline
 

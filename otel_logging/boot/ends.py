@@ -58,6 +58,7 @@ class _Callbacks:
     flush: Bounded
     close: Bounded
     after_fork: Callable[[], None]
+    unsafe: Callable[[], int]
 
 
 class _Work:
@@ -96,8 +97,8 @@ class _Work:
             self.done = True
 
     def _lament(self) -> None:
-        held = ledger.snapshot()["held"]
-        if held:
+        held = _callbacks.unsafe() if _callbacks is not None else 0
+        if held > 0:
             late = f"they could not be delivered within {self._seconds:g} s when the process ended"
             trouble.report("undelivered", f"{held} records are lost: {late}")
 
@@ -137,17 +138,24 @@ class _Patch:
             self._in_force = False
 
 
-def install(flush: Bounded, close: Bounded, after_fork: Callable[[], None]) -> None:
+def _all_held() -> int:
+    return int(ledger.snapshot()["held"])
+
+
+def install(
+    flush: Bounded, close: Bounded, after_fork: Callable[[], None], unsafe: Callable[[], int] = _all_held
+) -> None:
     """Handle this process's ends from now on. A second call only replaces the callbacks.
 
     Args:
         flush: delivers what is held, within the given seconds; called where the process may still go on.
         close: the same and for good; called once, at the end.
         after_fork: called in each forked child before its own code runs.
+        unsafe: how many records would be lost if the process ended now.
     """
     global _callbacks, _fork_hooked
     again = _callbacks is not None
-    _callbacks = _Callbacks(flush, close, after_fork)
+    _callbacks = _Callbacks(flush, close, after_fork, unsafe)
     if again:
         return
     atexit.register(_at_exit)

@@ -11,6 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_logging import trouble
+from otel_logging.boot.bounded import bounded
 from otel_logging.bridge import attribute_limit
 from otel_logging.bridge.ledger import ledger
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from otel_logging.boot.configure import Active
     from otel_logging.boot.switches import LogSwitch, SpanSwitch
     from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.export.courier import Courier
     from otel_logging.settings import Settings
 
 
@@ -100,7 +102,7 @@ def _serve_foreign(active: Active, provider: LoggerProvider) -> None:
     """What others send through a provider that is not ours gets its call too, and is delivered at the process's end."""
     from otel_logging.bridge.sampling import CallStamper
 
-    active.flushers.append(provider.force_flush)
+    active.flushers.append(bounded(provider.force_flush))
     if provider not in _stamped:
         _stamped.add(provider)
         provider.add_log_record_processor(CallStamper())
@@ -111,11 +113,16 @@ def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool
     from otel_logging.export.batch import BatchingProcessor
 
     settings = active.settings
+    # With two destinations the first keeps the books: a record that arrives twice was made once.
+    books = ledger if not (several and active.closers) else _NoBooks()
     exporter = active.stand_ins.log_exporter if active.stand_ins is not None else _log_exporter(settings, name)
     if exporter is None:
         return None
-    # With two destinations the first keeps the books: a record that arrives twice was made once.
-    books = ledger if not (several and active.closers) else _NoBooks()
+    if books is ledger:
+        from otel_logging.export import spools
+
+        spools.count(exporter)
+        ledger.gauge("spool", spools.held)  # stays: what is on disk is held, whatever becomes of this set-up
     processor = BatchingProcessor(
         exporter,
         books,
@@ -129,6 +136,8 @@ def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool
     if books is ledger:
         ledger.gauge("queue", processor.held)
         active.undo.append(lambda: ledger.remove_gauge("queue"))
+    active.parting.append(processor.part)
+    active.own.append(processor.force_flush)
     active.closers.append(processor.close)
     sampler = SamplingLogRecordProcessor(processor, pipeline.policies)
     active.samplers.append(sampler)
@@ -147,14 +156,33 @@ class _NoBooks:
             trouble.count(f"second_destination:{reason}")
 
 
-def _log_exporter(settings: Settings, name: str) -> LogRecordExporter | None:
+def _log_exporter(settings: Settings, name: str) -> LogRecordExporter | Courier | None:
     if name == "local" and settings.store is not None:
         from otel_logging.export.local import LocalLogExporter
 
         return LocalLogExporter(settings.store, settings.service_name)
-    from otel_logging.export import otlp
+    return _courier(settings)
 
-    return otlp.build_log_exporter(settings.otlp_protocol)
+
+def _courier(settings: Settings) -> Courier | None:
+    """What delivers to the OTLP endpoint, with its spool."""
+    from otel_logging.export import otlp, spools
+    from otel_logging.export.courier import Courier
+    from otel_logging.export.spool import folder_of
+
+    sender = otlp.build_sender("logs", settings.otlp_protocol)
+    if sender is None:
+        return None
+    spool = None
+    if settings.spool != "off" and settings.store is not None:
+        folder = folder_of(settings.store, settings.otlp_protocol, sender.endpoint, sender.headers)
+        spool = spools.open_spool(folder, settings.service_name)
+    return Courier(
+        sender,
+        spool=spool,
+        write_ahead=settings.spool == "always",
+        batch_size=settings.blrp_max_export_batch_size,
+    )
 
 
 def spans(active: Active, resource: Resource) -> None:
@@ -178,7 +206,7 @@ def spans(active: Active, resource: Resource) -> None:
             return
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         _switch_of(provider).behind = processors
-        active.flushers.append(provider.force_flush)
+        active.flushers.append(bounded(provider.force_flush))
         active.closers += [_closer(processor) for processor in processors]
         if active.stand_ins is None:
             _serve_other_spans(active, current, resource, processors)
@@ -192,7 +220,7 @@ def spans(active: Active, resource: Resource) -> None:
 def _join(active: Active, provider: TracerProvider) -> None:
     """Stamp the spans of a provider that is not ours. Where it sends them is its business."""
     switch = _switch_of(provider)
-    active.flushers.append(provider.force_flush)
+    active.flushers.append(bounded(provider.force_flush))
     settings = active.settings
     if "local" in settings.logs_exporter and settings.store is not None and active.stand_ins is None:
         # The local store wants the spans of the call too.
@@ -260,5 +288,6 @@ def _span_processors(active: Active) -> tuple[SpanProcessor, ...]:
 
         exporter = otlp.build_span_exporter(settings.otlp_protocol)
         if exporter is not None:
+            active.parting.append(exporter.part)
             exporters.append(exporter)
     return tuple(BatchSpanProcessor(exporter, schedule_delay_millis=_SPAN_DELAY) for exporter in exporters)

@@ -29,6 +29,11 @@ REASONS: Final[dict[str, str]] = {
     "queue_full": "The queue to the exporter was full: what came in was more than went out.",
     "poison": "The exporter fails on this one record, and was spared it so that the others arrive.",
     "export_failed": "The exporter could not deliver it.",
+    "rejected": "The endpoint took others and refused this one: by a 400, or in its answer to a batch.",
+    "too_large": "The endpoint refused it as too large (413) when it was alone in its request.",
+    "spool_full": "The spool on disk had reached its size, and what was oldest in it went.",
+    "spool_expired": "It had been in the spool on disk for too long (72 hours).",
+    "spool_damaged": "It was in the spool on disk, and could not be read back.",
     "shutdown": "It came after the end, or the time for the end was over before it was delivered.",
 }
 """Reasons that stand for themselves, and what each says about a record."""

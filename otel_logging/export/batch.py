@@ -15,6 +15,7 @@ records out.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -27,6 +28,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 
 from otel_logging import trouble
 from otel_logging.export import warm
+from otel_logging.export.courier import Courier
 from otel_logging.export.deliver import Books, Delivery
 from otel_logging.export.entry import Entry, entry_of
 from otel_logging.export.guard import exporting, inside_export
@@ -39,14 +41,20 @@ __all__ = ["BatchingProcessor", "Books", "exporting"]
 
 _BATCH_BYTES: Final = 2 * 1024 * 1024  # estimated; Collectors take 4 MiB over gRPC, and records are 1 MB at most
 CLOSE_MILLIS: Final = 5_000
+_RESCUE_SECONDS: Final = (
+    0.2  # kept back from a flush, to put on disk what is not delivered by then; and for each record
+)
+_RESCUE_EACH: Final = 0.0001
+_PARTING_SECONDS: Final = 2.0  # for an answer at the end of the process, before what waits for it is put on disk
 _EXPORTER_GRACE: Final = 1.0  # seconds that a worker gets to come back after its exporter was told to stop
 
 
 class _Flush:
     """Somebody waits until everything that was queued before has been handed over."""
 
-    def __init__(self, lost: int) -> None:
+    def __init__(self, lost: int, mark: int) -> None:
         self.lost_before = lost
+        self.mark = mark
         self.done = threading.Event()
         self.delivered = False
 
@@ -56,7 +64,8 @@ class BatchingProcessor(LogRecordProcessor):
 
     Args:
         exporter: where batches go. An exception from it means that a record could not be encoded, and the batch is
-            halved until the record is alone; FAILURE and network errors concern the batch as a whole.
+            halved until the record is alone; FAILURE and network errors concern the batch as a whole. A `Courier` is
+            its own delivery, and keeps what cannot be delivered now.
         books: where records are counted.
         schedule_delay_millis: the longest a record waits before its batch is sent.
         max_queue_size: records that may wait.
@@ -67,7 +76,7 @@ class BatchingProcessor(LogRecordProcessor):
 
     def __init__(
         self,
-        exporter: LogRecordExporter,
+        exporter: LogRecordExporter | Courier,
         books: Books,
         *,
         schedule_delay_millis: float = 1_000,
@@ -84,6 +93,7 @@ class BatchingProcessor(LogRecordProcessor):
         self._max_bytes = max_queue_bytes
         self._export_seconds = export_timeout_millis / 1000
         self._closing = False  # no more records are taken
+        self._parting = False  # the process is about to end
         self._abandoned = False  # the time for closing is over: what is left is not exported any more
         self._exporter_stopped = False
         warm.up()
@@ -97,13 +107,20 @@ class BatchingProcessor(LogRecordProcessor):
         self._put_lock = threading.RLock()  # producers take turns; never taken by the worker
         self._bytes_in = 0  # written by producers, under the lock
         self._bytes_out = 0  # written by whoever exports
-        self._delivery = Delivery(self._exporter, self._books, self._export_seconds, lambda: self._abandoned)
+        self._delivery = self._delivered_by()
         self._flushes: deque[_Flush] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()  # its put() is safe in signal handlers, an Event's set() is not
         self._idle = False
         self._hurry = False
         self._thread: threading.Thread | None = None
         self._take_lock = threading.Lock()  # one exporting thread at a time
+        self._rescuing = threading.Lock()
+
+    def _delivered_by(self) -> Delivery:
+        exporter = self._exporter
+        if isinstance(exporter, Courier):
+            return exporter.bind(self._books, lambda: self._abandoned)
+        return Delivery(exporter, self._books, self._export_seconds, lambda: self._abandoned)
 
     # -- taking records in ---------------------------------------------------------------------------------------------
 
@@ -118,10 +135,14 @@ class BatchingProcessor(LogRecordProcessor):
             self._books.dropped("poison")
             trouble.report("poison", f"a record could not be queued for export ({trouble.sentence(error)})")
             return
+        queue = self._queue
+        # What has to go by the queue has to go before what is newer.
+        if not queue and not self._delivery.in_flight and self._delivery.ahead(entry.record):
+            self._came(self._delivery.fresh)
+            return
         if entry.size > self._max_bytes:
             self._full()
             return
-        queue = self._queue
         with self._put_lock:
             queue.append(entry)
             self._bytes_in += entry.size
@@ -132,16 +153,20 @@ class BatchingProcessor(LogRecordProcessor):
                     break  # the worker was faster
                 self._bytes_in -= oldest.size
                 self._full()
+        self._came(len(queue))
+        if self._abandoned:
+            self._give_up()  # closed between the first line and here
+
+    def _came(self, waiting: int) -> None:
+        """A record was accepted, and `waiting` are: see that the worker comes in time."""
         if self._idle:
             self._idle = False
             self._wake.put(None)
-        elif not self._hurry and len(queue) >= self._batch_size:
+        elif not self._hurry and waiting >= self._batch_size:
             self._hurry = True
             self._wake.put(None)
         if self._thread is None:
             self._start()
-        if self._abandoned:
-            self._give_up()  # closed between the first line and here
 
     def _full(self) -> None:
         self._books.dropped("queue_full")
@@ -152,7 +177,7 @@ class BatchingProcessor(LogRecordProcessor):
         )
 
     def held(self) -> int:
-        """Records that were accepted and are neither exported nor dropped yet."""
+        """Records that were accepted and are neither exported nor dropped yet, but for those in the spool."""
         return len(self._queue) + self._delivery.in_flight
 
     # -- the worker ----------------------------------------------------------------------------------------------------
@@ -183,8 +208,9 @@ class BatchingProcessor(LogRecordProcessor):
         try:
             # In this order: a producer that appends after the check sees `_idle` and wakes us.
             self._idle = True
-            if not (self._queue or self._flushes or self._closing):
-                self._wake.get()
+            if not ((self._queue and not self._delivery.blocked) or self._flushes or self._closing):
+                with contextlib.suppress(Empty):
+                    self._wake.get(timeout=self._delivery.due())
             self._idle = False
             self._linger()
             self._drain()
@@ -195,7 +221,10 @@ class BatchingProcessor(LogRecordProcessor):
     def _linger(self) -> None:
         """Let a batch fill up, for the schedule delay at most."""
         until = time.monotonic() + self._delay
-        while not (self._flushes or self._closing or len(self._queue) >= self._batch_size):
+        while not (self._flushes or self._closing):
+            waiting = len(self._queue) + self._delivery.fresh
+            if waiting >= self._batch_size or not waiting:
+                break
             left = until - time.monotonic()
             if left <= 0:
                 break
@@ -219,8 +248,9 @@ class BatchingProcessor(LogRecordProcessor):
             while self._flushes:
                 flushes.append(self._flushes.popleft())
             remaining = len(self._queue)  # counted after the flushes were taken, so all that they wait for is in it
+            self._delivery.resume(force=bool(flushes))
             while remaining > 0 and not self._abandoned and (until is None or time.monotonic() < until):
-                batch = self._take()
+                batch = [] if self._delivery.blocked else self._take()
                 if not batch:
                     break
                 remaining -= len(batch)
@@ -231,7 +261,8 @@ class BatchingProcessor(LogRecordProcessor):
             if self._abandoned:
                 self._give_up()
             for flush in flushes:
-                flush.delivered = complete and self._delivery.lost == flush.lost_before
+                done = complete and self._delivery.reached(flush.mark)
+                flush.delivered = done and self._delivery.lost == flush.lost_before
                 flush.done.set()
 
     def _take(self) -> list[ReadableLogRecord]:
@@ -242,7 +273,7 @@ class BatchingProcessor(LogRecordProcessor):
                 entry = self._queue.popleft()
             except IndexError:
                 break
-            self._delivery.in_flight += 1
+            self._delivery.taken(1)
             self._bytes_out += entry.size
             size += entry.size
             batch.append(entry.record)
@@ -253,28 +284,53 @@ class BatchingProcessor(LogRecordProcessor):
     def force_flush(self, timeout_millis: float = 30_000) -> bool:
         """Hand over everything that was queued before this call; True if it was all delivered within the time.
 
-        The caller only waits, so the time is kept whatever the exporter does. Where no worker can run any more (late
-        in an interpreter's shutdown) the calling thread exports itself, and one export may take its exporter's time.
+        What was not is in the spool by then, where there is one. The caller only waits, so the time is kept whatever
+        the exporter does. Where no worker can run any more (late in an interpreter's shutdown) the calling thread
+        exports itself, and one export may take its exporter's time.
         """
         thread = self._thread
         if thread is threading.current_thread() or exporting.active:
             return False  # asked from inside an export: waiting for ourselves would never end
-        if (thread is None and not self.held()) or self._abandoned:
-            return not self.held()
-        until = time.monotonic() + max(timeout_millis, 0) / 1000
-        flush = _Flush(self._delivery.lost)
+        held = self.held() + self._delivery.backlog
+        if (thread is None and not held) or self._abandoned:
+            return not held
+        seconds = max(timeout_millis, 0) / 1000
+        until = time.monotonic() + seconds
+        flush = _Flush(self._delivery.lost, self._delivery.mark())
         self._flushes.append(flush)
         if (thread is not None and thread.is_alive()) or self._start():
             self._wake.put(None)
-            flush.done.wait(max(until - time.monotonic(), 0))
+            reserve = min(_RESCUE_SECONDS + len(self._queue) * _RESCUE_EACH, seconds / 2)
+            patience = min(seconds, _PARTING_SECONDS) if self._parting else seconds
+            if not flush.done.wait(max(patience - reserve, 0)):
+                safe = self._rescue(until)
+                if not (safe and self._parting):
+                    flush.done.wait(max(until - time.monotonic(), 0))
         else:
             self._drain(until)
         return flush.done.is_set() and flush.delivered
 
+    def _rescue(self, until: float) -> bool:
+        """Put on disk what the worker, which waits for an answer, will not come to in time. Whether all is safe."""
+        if not self._rescuing.acquire(blocking=False):
+            return False
+        try:
+            safe = self._delivery.rescue()
+            while safe and self._queue and time.monotonic() < until:
+                safe = self._delivery.keep(self._take())
+            return safe and not self._queue
+        finally:
+            self._rescuing.release()
+
+    def part(self) -> None:
+        """The process is about to end: an endpoint that does not answer is given little time from now on."""
+        self._parting = True
+        self._delivery.part()
+
     def close(self, timeout_millis: float = CLOSE_MILLIS) -> bool:
         """Take no more records, hand over what is queued, stop the exporter; True if all was delivered in time.
 
-        What is still queued when the time is over is dropped and counted as `shutdown`.
+        What is still queued when the time is over goes to the spool. Without one, it is dropped as `shutdown`.
         """
         seconds = max(timeout_millis, 0) / 1000
         grace = min(_EXPORTER_GRACE, seconds / 4)
@@ -293,7 +349,7 @@ class BatchingProcessor(LogRecordProcessor):
         if thread is not None:
             # Our exporters stop waiting for a retry when they are told to; the batch in flight is then counted.
             thread.join(grace)
-        return delivered and not self.held()
+        return delivered and not self.held() and not self._delivery.backlog
 
     def shutdown(self) -> None:
         """`close()` within its usual time, as the SDK calls it."""
@@ -301,6 +357,8 @@ class BatchingProcessor(LogRecordProcessor):
             self.close()
 
     def _give_up(self) -> None:
+        self._rescue(time.monotonic() + _RESCUE_SECONDS + len(self._queue) * _RESCUE_EACH)
+        self._delivery.give_up()
         left = 0
         while True:
             try:
@@ -322,7 +380,7 @@ class BatchingProcessor(LogRecordProcessor):
         self._exporter_stopped = True
         try:
             with inside_export():
-                self._exporter.shutdown()  # type: ignore[no-untyped-call]
+                self._exporter.shutdown()
         except Exception as error:
             trouble.report(
                 "exporter_shutdown", f"{type(self._exporter).__name__} did not stop cleanly ({trouble.sentence(error)})"

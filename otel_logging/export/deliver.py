@@ -1,8 +1,8 @@
 """One batch to one exporter: each record is counted exactly once, and one that cannot be encoded costs only itself.
 
 An exception from the exporter means that a record cannot be encoded: the batch is halved until that record is alone.
-FAILURE, and errors of the network, concern the batch as a whole. Retrying and spooling belong at `_undelivered`, the
-one place where records end that could not be handed over. Queues and threads belong elsewhere.
+FAILURE, and errors of the network, concern the batch as a whole. What waits for an endpoint to answer again, and how,
+is the business of `courier`, which takes the place of this class for OTLP. Queues and threads belong elsewhere.
 """
 
 from __future__ import annotations
@@ -49,6 +49,48 @@ class Delivery:
         self.in_flight = 0
         self.lost = 0
 
+    # What only a delivery with a backlog has more to say about: see `courier`.
+    blocked = False
+    backlog = 0
+    fresh = 0
+
+    def due(self) -> float | None:
+        """Seconds until `resume` has something to do; None if it has nothing."""
+        return None
+
+    def resume(self, *, force: bool = False) -> None:
+        """Try again to deliver what waits."""
+
+    def mark(self) -> int:
+        """Where the records stand that have been accepted until now."""
+        return 0
+
+    def reached(self, mark: int) -> bool:  # noqa: ARG002 (the interface's)
+        """Whether all that was accepted before `mark` has been settled."""
+        return True
+
+    def ahead(self, record: ReadableLogRecord) -> bool:  # noqa: ARG002 (the interface's)
+        """Write a record to disk before it goes on its way; False if it has to go by the queue."""
+        return False
+
+    def rescue(self) -> bool:
+        """Put on disk what is on its way, when time is short. Whether there is such a place."""
+        return False
+
+    def keep(self, batch: Sequence[ReadableLogRecord]) -> bool:  # noqa: ARG002 (the interface's)
+        """Put a batch on disk; whether that worked."""
+        return False
+
+    def part(self) -> None:
+        """The process is about to end."""
+
+    def give_up(self) -> None:
+        """The time for closing is over."""
+
+    def taken(self, n: int) -> None:
+        """`n` records were taken from the queue, and are on their way."""
+        self.in_flight += n
+
     def send(self, batch: Sequence[ReadableLogRecord]) -> None:
         """Hand a batch over, whatever it takes. `in_flight` must count its records already."""
         left_after = self.in_flight - len(batch)
@@ -81,7 +123,7 @@ class Delivery:
                 self._undelivered(batch, None)
 
     def _undelivered(self, batch: Sequence[ReadableLogRecord], error: Exception | None) -> None:
-        """Where records end that could not be handed over, for no fault of their own: retry and spool belong here."""
+        """Where records end that could not be handed over, for no fault of their own."""
         self._settle(len(batch), "export_failed")
         if error is not None or not hasattr(self._exporter, "failure"):  # ours tell their story themselves
             why = trouble.sentence(error) if error is not None else "it said no more"

@@ -1,9 +1,9 @@
-"""The official OTLP exporters, imported late and kept from harm.
+"""Where OTLP goes and by which means: endpoints, what sends there, and the official log exporter, kept from harm.
 
-What is added to them: an error in their set-up is one line of trouble and not an exception; a batch that cannot be
-encoded raises, so that the record at fault can be isolated; what they and urllib3 log while they work comes out as one
-line that names the endpoint, the reason and the cure, and no secret; a forked child makes connections of its own. They
-read OTEL_EXPORTER_OTLP_* themselves.
+The official exporter serves providers that are not ours (`otel_logging` as a plug-in). What is added to it: an error in
+its set-up is one line of trouble and not an exception; a batch that cannot be encoded raises, so that the record at
+fault can be isolated; what it and urllib3 log while they work comes out as one line that names the endpoint, the reason
+and the cure, and no secret; a forked child makes connections of its own. Everything is imported late.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_logging import hidden, trouble
-from otel_logging.export import header_reader
+from otel_logging.export import answers, header_reader
 from otel_logging.export.guard import exporting, inside_export
-from otel_logging.export.tls_words import CLOSED, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk._logs import ReadableLogRecord
-    from opentelemetry.sdk.trace import ReadableSpan
+
+    from otel_logging.export.sender import Sender
+    from otel_logging.export.span_exporter import OtlpSpanExporter
 
 HTTP: Final = "http/protobuf"
 GRPC: Final = "grpc"
@@ -63,7 +63,8 @@ class _Hush(logging.Filter):
 _hush = _Hush()
 
 
-def _quieten() -> None:
+def quieten() -> None:
+    """Keep what libraries say inside an export from the application's logging."""
     header_reader.hush()
     for name in _TALKERS:
         filters = logging.getLogger(name).filters
@@ -71,13 +72,18 @@ def _quieten() -> None:
             filters.insert(0, _hush)  # before upstream's own filter, which hides repetitions from us
 
 
+def base_url(signal: str, protocol: str) -> str:
+    """The URL that the standard variables name for `signal`, as it stands there."""
+    url = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    if url:
+        return url
+    url = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULTS[protocol]
+    return f"{url.removesuffix('/')}/v1/{signal}" if protocol == HTTP else url
+
+
 def endpoint_of(signal: str, protocol: str, endpoint: str | None = None) -> str:
     """Where the exporter of `signal` (`logs`, `traces`) sends to, for people to read: without user or password."""
-    url = endpoint or os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
-    if not url:
-        url = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULTS[protocol]
-        if protocol == HTTP:
-            url = f"{url.removesuffix('/')}/v1/{signal}"
+    url = endpoint or base_url(signal, protocol)
     try:
         parts = urlsplit(url)
         return _USER.sub("//", urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")))
@@ -123,7 +129,7 @@ class _Guarded:
             except OSError as error:  # the network; upstream answers with FAILURE, but its transports may change
                 notes.append(trouble.sentence(error))
                 result = None
-        if result is LogRecordExportResult.SUCCESS or result is SpanExportResult.SUCCESS:
+        if result is LogRecordExportResult.SUCCESS:
             self.failure = None
             unencoded = [note for note in notes if note.startswith("Failed to encode key")]
             if unencoded:
@@ -148,51 +154,12 @@ class _Guarded:
                     self._exporter.shutdown()
 
 
-# What upstream's words mean: found in the notes, kind of trouble, what it says, what to do.
-_KNOWN: Final = (
-    *WORDS,
-    ("refused", "unreachable", "does not answer (connection refused)", "start the Collector"),
-    ("resolve", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
-    ("Name or service", "unreachable", "cannot be found (its name does not resolve)", "check the host name"),
-    ("UNAVAILABLE", "unreachable", "does not answer (unavailable)", "start the Collector"),
-    ("timed out", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
-    ("DEADLINE_EXCEEDED", "unreachable", "does not answer in time", "check that the Collector is up and reachable"),
-    ("Too Many Requests", "busy", "asks us to send less (429)", "raise its limits, or log less"),
-    ("Service Unavailable", "busy", "is overloaded or restarting (503)", "see the Collector's own log"),
-    *CLOSED,
-    # Where its first pause would be too long already, upstream gives no reason.
-    (
-        "due to timeout",
-        "unreachable",
-        "does not answer, or is too busy",
-        "check that the Collector is up and reachable",
-    ),
-    ("exceeds max_request_size", "too_large", "was not asked: the batch is too large", "log less in one record"),
-    ("code: 401", "refused", "refuses us (401 Unauthorized)", "check OTEL_EXPORTER_OTLP_HEADERS"),
-    ("code: 403", "refused", "refuses us (403 Forbidden)", "check OTEL_EXPORTER_OTLP_HEADERS"),
-    ("UNAUTHENTICATED", "refused", "refuses us (unauthenticated)", "check OTEL_EXPORTER_OTLP_HEADERS"),
-    (
-        "code: 404",
-        "refused",
-        "has no such path (404 Not Found)",
-        "check the endpoint's path and OTEL_EXPORTER_OTLP_PROTOCOL",
-    ),
-    ("code: 413", "too_large", "refuses the batch as too large (413)", "lower OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
-)
-
-
 def _verdict(notes: list[str], endpoint: str) -> tuple[str, str, str]:
     """The kind of failure, a sentence about it and the cure, from what was logged during the export."""
-    notes = [hidden.shown(note) for note in notes]
-    said = "; ".join(notes)
-    where = f"the OTLP endpoint {endpoint}"
-    for sign, kind, does, cure in _KNOWN:
-        if sign in said:
-            if kind == "unreachable":
-                cure += ", or set OTEL_EXPORTER_OTLP_ENDPOINT"  # noqa: PLW2901 (one cure for all of them)
-            return kind, f"{where} {does}", cure
-    last = _USER.sub("//", " ".join(notes[-1].split()))[:200] if notes else "no reason given"
-    return "failed", f"{where} did not take a batch ({last})", "see the Collector's own log"
+    kind, does, cure = answers.told("; ".join(notes))
+    if kind == "failed" and notes:
+        does = f"did not take a batch ({answers.printable(notes[-1])})"
+    return kind, f"the OTLP endpoint {endpoint} {does}", cure
 
 
 class GuardedLogExporter(LogRecordExporter):
@@ -224,43 +191,10 @@ class GuardedLogExporter(LogRecordExporter):
         return True
 
 
-class GuardedSpanExporter(SpanExporter):
-    """The official OTLP span exporter, guarded. Made by `build_span_exporter`. Never raises."""
-
-    def __init__(self, make: Callable[[], SpanExporter], endpoint: str) -> None:
-        self._inner = _Guarded(make, _check_nothing, "traces", endpoint)
-
-    @property
-    def failure(self) -> str | None:
-        """What went wrong with the last batch; None when it arrived."""
-        return self._inner.failure
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send a batch of spans; the SDK's batch processor ignores the result, so a failure is told as trouble."""
-        try:
-            sent = self._inner.export(spans, "spans")
-        except Exception as error:
-            trouble.report("otlp_failed", f"{len(spans)} spans could not be exported ({trouble.sentence(error)})")
-            return SpanExportResult.FAILURE
-        return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
-
-    def shutdown(self) -> None:
-        """Stop waiting for retries and close connections."""
-        self._inner.close()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 (the SDK's signature)
-        """Nothing is buffered here."""
-        return True
-
-
 def _check_logs(batch: Sequence[ReadableLogRecord]) -> None:
     from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 
     encode_logs(batch).SerializeToString()
-
-
-def _check_nothing(batch: Sequence[ReadableSpan]) -> None:
-    """Spans are not isolated: the SDK's processor could not make use of it."""
 
 
 def build_log_exporter(
@@ -288,23 +222,39 @@ def build_log_exporter(
     return _built(lambda: GuardedLogExporter(make, endpoint_of("logs", protocol, endpoint)), "logs")
 
 
-def build_span_exporter(
-    protocol: str = HTTP, *, endpoint: str | None = None, headers: Mapping[str, str] | None = None
-) -> SpanExporter | None:
-    """The official OTLP span exporter, as `build_log_exporter`; OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is its variable."""
-    protocol = GRPC if protocol == GRPC else HTTP
+def build_sender(
+    signal: str, protocol: str = HTTP, *, endpoint: str | None = None, headers: Mapping[str, str] | None = None
+) -> Sender | None:
+    """What makes one request to the OTLP endpoint of `logs` or `traces`; None, and a line of trouble, if it cannot be.
 
-    def make() -> SpanExporter:
-        kind: Any
+    Args:
+        signal: OTEL_EXPORTER_OTLP_LOGS_… or OTEL_EXPORTER_OTLP_TRACES_… are its variables.
+        protocol: `http/protobuf` (also for values that are neither) or `grpc`.
+        endpoint: the whole URL, instead of the variables.
+        headers: added to those of the variables.
+    """
+
+    def build() -> Sender:
         if protocol == GRPC:
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as kind  # noqa: N813
-        else:
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as kind  # noqa: N813
-        exporter: SpanExporter = kind(endpoint=endpoint, headers=headers, **_transport("traces", protocol))
-        return exporter
+            from otel_logging.export.grpc_sender import GrpcSender
+
+            return GrpcSender(signal, endpoint, headers)
+        from otel_logging.export.sender import HttpSender
+
+        return HttpSender(signal, endpoint, headers)
 
     _hide(endpoint, headers)
-    return _built(lambda: GuardedSpanExporter(make, endpoint_of("traces", protocol, endpoint)), "spans")
+    return _built(build, "spans" if signal == "traces" else "logs")
+
+
+def build_span_exporter(
+    protocol: str = HTTP, *, endpoint: str | None = None, headers: Mapping[str, str] | None = None
+) -> OtlpSpanExporter | None:
+    """An OTLP span exporter, as `build_sender`; OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is its variable."""
+    from otel_logging.export.span_exporter import OtlpSpanExporter
+
+    sender = build_sender("traces", protocol, endpoint=endpoint, headers=headers)
+    return None if sender is None else OtlpSpanExporter(sender)
 
 
 def _transport(signal: str, protocol: str) -> dict[str, Any]:
@@ -327,7 +277,7 @@ _BuiltT = TypeVar("_BuiltT")
 
 
 def _built(build: Callable[[], _BuiltT], what: str) -> _BuiltT | None:
-    _quieten()
+    quieten()
     try:
         with inside_export() as notes:
             built = build()
