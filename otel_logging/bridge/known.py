@@ -167,13 +167,15 @@ class Known:
             key = text.encode().translate(ALIKE)
         except UnicodeEncodeError:
             return None
-        if key not in self.shapes:
+        first = key not in self.shapes
+        if first:
             _put(self.shapes, key, fate if self.blind.same_for_all_digits(text) else None, _MAX_SHAPES)
         if args:
             if self.shapes.get(key) is not None:
                 self.learn_template(msg, args, fate)
             return None
-        return fate if _is_constant(msg, caller) else None
+        # Asked once for each kind of text: those whose digits matter come this way again and again.
+        return fate if first and _is_constant(msg, caller) else None
 
     def learn_template(self, template: str, args: tuple[Any, ...], fate: Fate) -> None:
         """A message of this template had this fate: see whether it has it for all numbers like these."""
