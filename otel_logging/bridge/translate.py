@@ -169,7 +169,7 @@ def exception_attributes(record: logging.LogRecord, *, drop_in: bool = False) ->
         if isinstance(error, BaseException):
             if on_exception is not None:
                 on_exception(error)
-            if message := _message(error, drop_in=drop_in):  # the conventions leave an empty one out
+            if (message := _message(error, drop_in=drop_in)) is not None:
                 found["exception.message"] = message
             found["exception.stacktrace"] = clean_text(stacktrace(error, trace))
     except BaseException as failure:
@@ -185,7 +185,7 @@ def _message(error: BaseException, *, drop_in: bool) -> str | None:
             return clean_text(error.args[0])
     except Exception:
         pass  # `args` may be a property of its own, and its text may be had all the same
-    return safe_str(error) or None
+    return safe_str(error) or None  # the conventions leave an empty one out
 
 
 def _made_with_one_text(error: BaseException) -> bool:

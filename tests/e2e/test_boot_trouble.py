@@ -136,15 +136,16 @@ class TestDestinations:
         assert line.startswith("otel-logging:")
         assert "127.0.0.1:9" in line
         stats = process.out.splitlines()[-1]
-        assert "'exported': 0, 'held': 0" in stats
+        assert "'exported': 0, 'held': 3, 'dropped': {}" in stats, "they wait on disk"
         assert "'incidents': {}" not in stats
 
     def test_an_end_before_the_endpoint_is_given_up(self, plain):
-        """A program that ends while its endpoint is still being tried says how many records that cost."""
+        """A program that ends while its endpoint is still being tried says where its records are kept."""
         process = plain("run-as-told", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", **NOTHING})
         check_printed_once(process)
         (line,) = process.err.splitlines()
-        assert line.startswith("otel-logging: 3 records are lost")
+        assert "records are kept in" in line
+        assert list((process.store / "spool").rglob("*.spool"))
 
     def test_unwritable_store(self, plain, tmp_path):
         """A store that cannot be written is one line and a count; the application runs to its end."""

@@ -148,7 +148,7 @@ class TestRow:
         """On the console one line for each of the three, of either kind."""
         number = ROWS.index(name)
         for run in (people, lines):
-            text = run.out.decode("utf-8")
+            text = run.out
             at = [
                 index
                 for index, line in enumerate(text.splitlines())

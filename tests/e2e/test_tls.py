@@ -120,9 +120,11 @@ class TestHttp:
             process = plain(sink.url, named, BEARER)
             assert sink.requests == []
             assert sink.invalid == []
-        (line,) = own_lines(process)
+        lines = own_lines(process)
+        # In TLS 1.3 a client without a certificate may learn of it by an alert, or by a closed connection, or by both.
+        assert len(lines) <= 1 + needs_client
+        line = next(line for line in lines if reason in line)
         assert f"{sink.url}/v1/logs" in line
-        assert reason in line
         assert "records" in line
         assert cure in line
 
