@@ -231,8 +231,9 @@ def printable(policies: PolicySet, record: logging.LogRecord, log_record: LogRec
 
 def named(policies: PolicySet, record: logging.LogRecord) -> logging.LogRecord:
     """The record under a logger's name that may be shown; a copy where that is another one."""
-    name = policies.redact_name(safe_str(record.name))
-    if name == record.name:
+    given: Any = record.name  # of a record made by hand it may be anything, with an idea of its own of being equal
+    name = policies.redact_name(safe_str(given))
+    if type(given) is str and name == given:
         return record
     shown = copy.copy(record)
     shown.name = name
