@@ -28,8 +28,7 @@ class CallMemory:
             gate's short way counts is in here only after `fates.settle`.
         tallies: where the gate's short way counts, None before the first such line (see `fates`).
         page: the same while lines of this call may go the short way, else None.
-        constants: of the short way: constant texts, with what counts them, None for none. Only in a call that remembers
-            nothing.
+        constants: of the short way: constant texts, with what counts them, None for none.
         templates: the same for templates with one number.
         open_until: monotonic seconds; until then everything of this call passes, because of `open_reason`.
     """

@@ -62,6 +62,13 @@ def {name}(self, {head}msg, *args, **kwargs):
         _thread.trigger = None
 """
 
+_REMEMBER: Final = """context = _context()
+ids = ring.ids if context is ring.context else ring.look(context)
+pending = ring.pending
+pending.append((_now(), {level}, self.name, {text}, ids, {reason}, {numbers}))
+if len(pending) >= ring.chunk:
+    _roll(ring)"""
+
 _AT_FIRST_SIGHT: Final = """try:
         texts = self.{mark}
     except AttributeError:
@@ -79,6 +86,9 @@ _AT_FIRST_SIGHT: Final = """try:
                 if known is not None:
                     tally = known.get(msg)
                     if tally is not None:
+                        ring = memory.ring
+                        if ring is not None:
+                            {constant}
                         tally.n += 1
                         return
                 fate = kind = texts.get(msg) if texts else None
@@ -92,7 +102,12 @@ _AT_FIRST_SIGHT: Final = """try:
                     if counted is not None:
                         number, = args
                         if type(number) is int and 0 <= number < counted.below:
-                            counted.tally.n += 1
+                            tally = counted.tally
+                            ring = memory.ring
+                            if ring is not None:
+                                ring.extras = True
+                                {numbers}
+                            tally.n += 1
                             return
                 kind = _templates.get(msg)
                 if kind is None:
@@ -107,20 +122,16 @@ _AT_FIRST_SIGHT: Final = """try:
                 tally = page[fate.index]
                 if not fate.rated or _clock() < tally.until:
                     ring = memory.ring
-                    if ring is not None:
-                        context = _context()
-                        ids = ring.ids if context is ring.context else ring.look(context)
-                        pending = ring.pending
-                        if text is None:
-                            ring.extras = True
-                            pending.append((_now(), {level}, self.name, msg, ids, fate.reason, args))
-                        else:
-                            pending.append((_now(), {level}, self.name, text, ids, fate.reason, _no_args))
-                        if len(pending) >= ring.chunk:
-                            _roll(ring)
-                    elif kind is not None and kind.single:
-                        _shorten(memory, self, texts, msg, kind, tally)
+                    if ring is None:
+                        pass
+                    elif text is None:
+                        ring.extras = True
+                        {unrendered}
+                    else:
+                        {text}
                     tally.n += 1
+                    if kind is not None and kind.single and not fate.rated:
+                        _shorten(memory, self, texts, msg, kind, tally)
                     return
         except Exception:
             pass  # a lone surrogate, a template that does not fit: the long way copes
@@ -144,12 +155,7 @@ _BELOW_AT_FIRST_SIGHT: Final = """try:
             ring is not None and memory.page is not None and type(msg) is str and args is _no_args and not kwargs
             and len(msg) <= {longest} and not self.disabled
         ):
-            context = _context()
-            ids = ring.ids if context is ring.context else ring.look(context)
-            pending = ring.pending
-            pending.append((_now(), {level}, self.name, msg, ids, None, _no_args))
-            if len(pending) >= ring.chunk:
-                _roll(ring)
+            {remember}
             return
 """
 
@@ -199,9 +205,16 @@ def make(name: str, original: Any, passes: Callable[..., bool], below: Callable[
     level = str(_LEVELS.get(name, "level"))
     first = ""
     if name == _SHORT:
-        first = _AT_FIRST_SIGHT.format(mark=_MARK, level=level)
+        first = _AT_FIRST_SIGHT.format(
+            mark=_MARK,
+            constant=_remember(28, level, "msg", "tally.fate.reason", "_no_args"),
+            numbers=_remember(32, level, "msg", "tally.fate.reason", "args"),
+            unrendered=_remember(24, level, "msg", "fate.reason", "args"),
+            text=_remember(24, level, "text", "fate.reason", "_no_args"),
+        )
     elif name == "debug":
-        first = _BELOW_AT_FIRST_SIGHT.format(silent=_SILENT, level=level, longest=LONGEST)
+        remember = _remember(12, level, "msg", "None", "_no_args")
+        first = _BELOW_AT_FIRST_SIGHT.format(silent=_SILENT, longest=LONGEST, remember=remember)
     elif name == "log":
         first = _CHECK_LEVEL
     head = "level, " if name == "log" else ""
@@ -212,6 +225,12 @@ def make(name: str, original: Any, passes: Callable[..., bool], below: Callable[
     method.__doc__ = original.__doc__
     method.__qualname__ = f"Logger.{name}"
     return method
+
+
+def _remember(indent: int, level: str, text: str, reason: str, numbers: str) -> str:
+    """The lines that put a message into a ring, for a place so many spaces deep."""
+    lines = _REMEMBER.format(level=level, text=text, reason=reason, numbers=numbers)
+    return lines.replace("\n", "\n" + " " * indent)
 
 
 def bind(known: Known | None, recorder: Recorder | None) -> None:
@@ -298,9 +317,7 @@ def _shorten(
     kind: Fate | Template,
     tally: Tally,
 ) -> None:
-    """A constant text, or a template with one number, of a call that remembers nothing: one look-up will do for it."""
-    if tally.fate.rated:
-        return
+    """A constant text, or a template with one number, of a call: one look-up will do for it from now on."""
     with _lock:
         if getattr(logger, _MARK, None) is not texts or memory.page is None:
             return  # policies, levels, or what may pass changed meanwhile
