@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import matrix_acts as acts
+import matrix_endpoints as endpoints
+from otlp_sink import Answer, Hang
 
 if TYPE_CHECKING:
     from matrix_run import Running
@@ -39,12 +41,20 @@ class Case:
     check: Act | None = None  # what else must be true, of ours
     lost: int = 0  # at most so many lines need not arrive: those of the stated window
     killed: bool = False  # a process of it is killed, and leaves no books
-    down: bool = False  # the endpoint is down to the end: nothing arrives, and the books say where it is
+    dropped: Mapping[str, int] = field(default_factory=dict)  # what the books say was dropped, by reason
+    then: Callable[[Running], None] | None = None  # after its end, such as the next process; its lines are in `emits`
+    told: bool = False  # otel-logging has to say something on stderr
+    again: int = 0  # at most so many lines may arrive twice: those that were just arriving when it was killed
 
     @property
     def emitted(self) -> int:
         """Lines in all."""
         return sum(self.emits.values())
+
+    @property
+    def due(self) -> int:
+        """Lines that have to arrive."""
+        return self.emitted - self.lost
 
 
 def _app(way: str) -> tuple[str, ...]:
@@ -233,19 +243,114 @@ QUEUES: Final = (
     ),
 )  # fmt: skip
 
+_DELIVERED = endpoints.next_process()
+_AND_NEXT = {"line": 20, "next": endpoints.NEXT}
+_THREE = {"line": 20, "during": 20, "after": 5}
+
 # Outages: what an endpoint does. The bound is the stop limit of container runtimes and of gunicorn, 10 s.
 OUTAGES: Final = (
-    Case("down-exit", "The endpoint is down: `sys.exit(3)`", _app("sys_exit"), _LINES, acts.end_in_time, 3, prepare=acts.refuse, down=True),
-    Case("down-os-exit", "The endpoint is down: `os._exit(7)`", _app("os_exit"), _LINES, acts.end_in_time, 7, prepare=acts.refuse, down=True),
-    Case("down-sigterm", "The endpoint is down: SIGTERM", _app("sleeping"), _LINES, acts.stop_in_time("line 19"), _TERM, prepare=acts.refuse, down=True),
-    Case("hanging-sigterm", "The endpoint never answers: SIGTERM", _app("sleeping"), _LINES, acts.stop_in_time("line 19"), _TERM, prepare=acts.hang, down=True),
     Case(
-        "hanging-gunicorn", "The endpoint never answers: gunicorn, SIGTERM", (*_GUNICORN, *_WSGI), _web(2),
-        acts.use_and_stop(workers=2, seconds=10), prepare=acts.hang, down=True,
+        "down-exit", "The endpoint is down: `sys.exit(3)`, and the next process", _app("sys_exit"), _AND_NEXT,
+        acts.end_in_time, 3, prepare=endpoints.refuse, then=_DELIVERED,
     ),
-    Case("busy-503", "The endpoint answers 503 twice, then well", _app("normal"), _LINES, prepare=acts.unavailable(503, 2)),
-    Case("busy-429", "The endpoint answers 429 twice, then well", _app("normal"), _LINES, prepare=acts.unavailable(429, 2)),
-    Case("closed-once", "The endpoint closes a connection without an answer, then answers well", _app("normal"), _LINES, prepare=acts.closed_once),
+    Case(
+        "down-os-exit", "The endpoint is down: `os._exit(7)`, and the next process", _app("os_exit"), _AND_NEXT,
+        acts.end_in_time, 7, prepare=endpoints.refuse, then=_DELIVERED,
+    ),
+    Case(
+        "down-sigterm", "The endpoint is down: SIGTERM, and the next process", _app("sleeping"), _AND_NEXT,
+        acts.stop_in_time("line 19"), _TERM, prepare=endpoints.refuse, then=_DELIVERED,
+    ),
+    Case(
+        "down-always", "The endpoint is down, `OTEL_LOGGING_SPOOL=always`: the last line, and the next process", _app("normal"),
+        _AND_NEXT, acts.end_in_time, env={"OTEL_LOGGING_SPOOL": "always"}, prepare=endpoints.refuse, then=_DELIVERED,
+    ),
+    Case(
+        "down-fork", "The endpoint is down: multiprocessing, fork, and the next process", _app("mp_fork"),
+        {**_CHILDREN, "next": endpoints.NEXT}, prepare=endpoints.refuse, then=_DELIVERED,
+    ),
+    Case(
+        "down-gunicorn", "The endpoint is down: gunicorn, SIGTERM, and the next process", (*_GUNICORN, *_WSGI),
+        {**_web(2), "next": endpoints.NEXT}, acts.use_and_stop(workers=2, seconds=acts.STOP_LIMIT), prepare=endpoints.refuse, then=_DELIVERED,
+    ),
+    Case(
+        "hanging-sigterm", "The endpoint never answers: SIGTERM, and the next process", _app("sleeping"), _AND_NEXT,
+        acts.stop_in_time("line 19"), _TERM, prepare=endpoints.hang, then=_DELIVERED,
+    ),
+    Case(
+        "hanging-gunicorn", "The endpoint never answers: gunicorn, SIGTERM, and the next process", (*_GUNICORN, *_WSGI),
+        {**_web(2), "next": endpoints.NEXT}, acts.use_and_stop(workers=2, seconds=acts.STOP_LIMIT), prepare=endpoints.hang, then=_DELIVERED,
+    ),
+    Case(
+        "denied-401", "The endpoint answers 401; the next process has the right token", _app("normal"), _AND_NEXT,
+        env={"OTEL_EXPORTER_OTLP_HEADERS": "x-token=wrong"}, prepare=endpoints.answers_if(401, endpoints.without_token),
+        then=endpoints.next_process(OTEL_EXPORTER_OTLP_HEADERS="x-token=right"), told=True,
+    ),
+    Case(
+        "refused-at-first", "The endpoint refuses at first, and is back in mid-run", _app("in_two_parts"),
+        {"line": 20, "after": 5}, endpoints.back_in_mid_run, prepare=endpoints.refuse, told=True,
+    ),
+    Case(
+        "refused-in-mid-run", "The endpoint goes down in mid-run, and is back", _app("in_three_parts"), _THREE,
+        endpoints.outage_in_mid_run(lambda sink: sink.refuse(), endpoints.said_refused), told=True,
+    ),
+    Case(
+        "hanging-in-mid-run", "The endpoint hangs in mid-run, and is back", _app("in_three_parts"), _THREE,
+        endpoints.outage_in_mid_run(lambda sink: sink.always(Hang()), endpoints.requests(1)),
+    ),
+    Case(
+        "busy-in-mid-run", "The endpoint answers 503 with `Retry-After: 1` twice in mid-run", _app("in_three_parts"), _THREE,
+        endpoints.outage_in_mid_run(lambda sink: sink.script(*[Answer(503, {"Retry-After": "1"})] * 2), endpoints.requests(2)),
+        told=True,
+    ),
+    Case(
+        "busy-503", "The endpoint answers 503 twice as the program ends, and the next process", _app("normal"), _AND_NEXT,
+        prepare=endpoints.unavailable(503, 2), then=_DELIVERED,
+    ),
+    Case(
+        "busy-429", "The endpoint answers 429 twice as the program ends, and the next process", _app("normal"), _AND_NEXT,
+        prepare=endpoints.unavailable(429, 2), then=_DELIVERED,
+    ),
+    Case(
+        "closed-once", "The endpoint closes a connection without an answer, then answers well", _app("normal"), _LINES,
+        prepare=endpoints.closed_once,
+    ),
+    Case(
+        "too-large-413", "The endpoint answers 413 to more than 3 records", _app("normal"), _LINES,
+        prepare=endpoints.answers_if(413, endpoints.larger_than(3)),
+    ),
+    Case(
+        "bad-400", "The endpoint answers 400 because of one line, and 19 can arrive", _app("normal"), _LINES,
+        prepare=endpoints.answers_if(400, endpoints.with_line("line 7")), lost=1, dropped={"rejected": 1},
+        check=acts.all_but("line 7"), told=True,
+    ),
+    Case(
+        "kill-9-always", "kill -9 with `OTEL_LOGGING_SPOOL=always`, 20 lines long sent and 20 just made, and the next process",
+        _app("killed"), {**_AND_NEXT, "late": 20}, acts.killed_after_the_window, -signal.SIGKILL,
+        env={"OTEL_LOGGING_SPOOL": "always"}, killed=True, then=_DELIVERED, again=20,
+    ),
+    Case(
+        "kill-9-always-down", "The endpoint is down: kill -9 with `OTEL_LOGGING_SPOOL=always`, and the next process",
+        _app("killed"), {**_AND_NEXT, "late": 20}, acts.kill_itself, -signal.SIGKILL,
+        env={"OTEL_LOGGING_SPOOL": "always"}, killed=True, prepare=endpoints.refuse, then=_DELIVERED,
+    ),
+    Case(
+        "kill-9-always-hanging", "The endpoint never answers: kill -9 with `OTEL_LOGGING_SPOOL=always`, and the next process",
+        _app("killed"), {**_AND_NEXT, "late": 20}, acts.kill_itself, -signal.SIGKILL,
+        env={"OTEL_LOGGING_SPOOL": "always"}, killed=True, prepare=endpoints.hang, then=_DELIVERED,
+    ),
+    Case(
+        "surrogate-in-a-message", "One line of 26 has a lone surrogate in its message", _app("surrogate_in_a_message"),
+        {"line": 20, "bad": 1, "after": 5}, check=acts.repaired(body="caf\\udce9"),
+    ),
+    Case(
+        "surrogate-in-an-extra", "One line of 26 has a lone surrogate in an extra", _app("surrogate_in_an_extra"),
+        {"line": 20, "bad": 1, "after": 5}, check=acts.repaired(given="caf\\udce9"),
+    ),
+    Case(
+        "integer-beyond-64-bits", "One line of 26 has an integer beyond 64 bits in an extra", _app("integer_beyond_64_bits"),
+        {"line": 20, "bad": 1, "after": 5}, check=acts.repaired(given="18446744073709551616"),
+    ),
 )  # fmt: skip
 
 GROUPS: Final = {

@@ -1,6 +1,7 @@
 """What is done to a program of the matrix, and what else must be true of what arrived: the verbs of the table.
 
-Each is a function of a `Running`, or makes one. No row is named here, and no books are judged.
+Each is a function of a `Running`, or makes one. No row is named here, and no books are judged. What the endpoint does is
+`matrix_endpoints`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import uuid
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from otlp_sink import Answer, Close, Hang
-
 if TYPE_CHECKING:
     from matrix_run import Running
 
@@ -20,27 +19,6 @@ STOP_LIMIT = 10.0  # seconds that container runtimes and gunicorn give
 
 
 # -- before it is started ----------------------------------------------------------------------------------------------
-
-
-def refuse(running: Running) -> None:
-    """The endpoint is down."""
-    running.sink.refuse()
-
-
-def hang(running: Running) -> None:
-    """The endpoint takes everything and never answers."""
-    running.sink.always(Hang())
-    running.sink.always(Hang(), signal="traces")
-
-
-def unavailable(status: int, times: int):
-    """The endpoint is overloaded for its first requests."""
-    return lambda running: running.sink.script(*[Answer(status, {"Retry-After": "0"})] * times)
-
-
-def closed_once(running: Running) -> None:
-    """The endpoint closes its first connection without an answer."""
-    running.sink.script(Close())
 
 
 def empty_redis(running: Running) -> None:
@@ -117,6 +95,12 @@ def stop_in_time(line: str):
     return act
 
 
+def kill_itself(running: Running) -> int:
+    """It has said its first lines, whether or not they arrive, says more and kills itself."""
+    running.until_said("line 19")
+    return running.process.stop(signal.SIGUSR1)
+
+
 def killed_after_the_window(running: Running) -> int:
     """What it said first has arrived when it goes on, says more and kills itself."""
     running.until_said("line 19")
@@ -171,6 +155,28 @@ def all_of(kind: str, count: int):
 
     def check(running: Running) -> None:
         assert sum(found == kind for found, _ in running.received()) == count, running.sink.describe()
+
+    return check
+
+
+def all_but(*lines: str):
+    """Every line has arrived but these."""
+
+    def check(running: Running) -> None:
+        arrived = {f"{kind} {number}" for kind, number in running.received()}
+        assert not arrived & set(lines)
+        assert len(arrived) == running.case.emitted - len(lines), running.sink.describe()
+
+    return check
+
+
+def repaired(body: str = "", given: str | None = None):
+    """The bad line has arrived with this text where its bad part was."""
+
+    def check(running: Running) -> None:
+        (bad,) = [one for one in running.sink.records if str(one.body).startswith("bad 0 ")]
+        assert str(bad.body).endswith(f"; {body}" if body else ";")
+        assert bad.attributes.get("given") == given
 
     return check
 

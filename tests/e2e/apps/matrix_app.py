@@ -162,6 +162,56 @@ def killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+# -- outages -----------------------------------------------------------------------------------------------------------
+
+
+def when_told():
+    """A function that waits for the next SIGUSR1."""
+    told = threading.Semaphore(0)
+    signal.signal(signal.SIGUSR1, lambda *_: told.release())
+    return lambda: told.acquire(timeout=60)
+
+
+def in_two_parts():
+    wait = when_told()
+    say("line", 20)
+    wait()
+    say("after", 5)
+
+
+def in_three_parts():
+    wait = when_told()
+    say("line", 20)
+    wait()
+    say("during", 20)
+    wait()
+    say("after", 5)
+
+
+def next_process():
+    wait = when_told()
+    say("next", 5)
+    wait()
+
+
+def surrogate_in_a_message():
+    bad_record(" caf\udce9")
+
+
+def surrogate_in_an_extra():
+    bad_record(given="caf\udce9")
+
+
+def integer_beyond_64_bits():
+    bad_record(given=2**64)
+
+
+def bad_record(tail="", **extra):
+    say("line", 20)
+    logger.info(f"bad 0 pid={os.getpid()};{tail}", extra=extra)
+    say("after", 5)
+
+
 # -- exceptions that nobody handles ------------------------------------------------------------------------------------
 
 
