@@ -304,6 +304,11 @@ OUTAGES: Final = (
         told=True,
     ),
     Case(
+        "busy-for-long", "The endpoint answers 503 for 5 s in mid-run, `OTEL_EXPORTER_OTLP_TIMEOUT=2`", _app("in_three_parts"), _THREE,
+        endpoints.outage_in_mid_run(lambda sink: sink.always(Answer(503)), endpoints.seconds(5)),
+        env={"OTEL_EXPORTER_OTLP_TIMEOUT": "2"}, told=True,
+    ),
+    Case(
         "busy-503", "The endpoint answers 503 twice as the program ends, and the next process", _app("normal"), _AND_NEXT,
         prepare=endpoints.unavailable(503, 2), then=_DELIVERED,
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,16 @@ def outage_in_mid_run(begin: Callable[[Any], object], met: Callable[[Running, in
 def requests(count: int):
     """The endpoint has been asked so many times since the outage began."""
     return lambda running, asked: len(running.sink.requests) >= asked + count
+
+
+def seconds(length: float):
+    """The first request of the outage is that long ago."""
+
+    def met(running: Running, asked: int) -> bool:
+        refused = running.sink.requests[asked:]
+        return bool(refused) and time.monotonic() - refused[0].at >= length
+
+    return met
 
 
 def said_refused(running: Running, _asked: int) -> bool:

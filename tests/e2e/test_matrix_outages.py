@@ -1,4 +1,4 @@
-"""The matrix's outages: endpoints that are down, hang or are overloaded when the process ends."""
+"""The matrix's outages: endpoints that are down, hang, refuse or are overloaded, in mid-run and to the end."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX processes
 
 @pytest.mark.parametrize("case", matrix.OUTAGES, ids=lambda case: case.name)
 def test_outage(case, run_case):
-    """The process ends within its stop limit with its own exit code, and the books say where each line is."""
+    """Each line arrives once, from its process or the next, with the exit code its own; the books say where each is."""
     run_case(case)
