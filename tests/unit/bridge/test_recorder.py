@@ -319,6 +319,7 @@ class TestAfterTheTrigger:
                     for one in range(300):
                         frame(one)
                     log.error(f"died {number}")
+            assert otel_logging.force_flush(120.0)  # the store is written to behind the scenes
             found = recovered(sink)
             exported = sum(len(record.body) + 350 for record in sink.records)
             assert 0 < len(found) < 200 * 300
