@@ -53,6 +53,7 @@ class _Thread(threading.local):
     passed: logging.Logger | None = None
     trigger: str | None = None  # why that message passes although it would not otherwise
     suppressed: int = 0  # how many of that message's kind were held back before it
+    rescued: logging.LogRecord | None = None  # it has been sent although its log call is about to raise
     late: list[tuple[logging.LogRecord, str | None]] | None = None  # made by a signal handler while we were inside
 
 
@@ -207,7 +208,9 @@ class Pipeline:
                 suppressed.count(scope.current.get(), verdict.reason)
                 record.__dict__[translate.MARK] = True
         except BaseException as error:
-            self._lost(error)
+            if thread.rescued is not record:
+                self._lost(error)
+            thread.rescued = None
             if passes(error):
                 raise
 
@@ -258,11 +261,38 @@ class Pipeline:
             pass  # no memory, or no stack, to say so
 
     def _keep(self, record: logging.LogRecord, trigger: str | None) -> None:
-        held_back, thread.suppressed = thread.suppressed, 0
         before, self.before_first_line = self.before_first_line, None
         if before is not None:
             before()
         call = scope.current.get()
+        log_record = self._marked(record, trigger, call)
+        if call is not None and self.recorder is not None:
+            self.recorder.saw(call.memory, record)  # before the record is sent, as what led to it comes first
+        thread.inside, sending = True, False
+        try:
+            printed = (trigger is None or self.floor <= logging.DEBUG) and self._print(record, log_record)
+            if self.provider is not None:
+                name, sending = clean_name(record.name), True
+                if not self._wait_for_name(name, log_record, call):
+                    self._emit(name, log_record)
+            elif printed:
+                self.books.exported()
+            else:
+                self.books.dropped("no_destination")
+        except BaseException as error:
+            # A signal handler ends the program while this line is being printed: it goes on its way all the same.
+            if passes(error) and not sending and self.provider is not None:
+                self._emit(clean_name(record.name), log_record)
+                thread.rescued = record
+            raise
+        finally:
+            thread.inside = False
+            if thread.late:
+                self._catch_up()
+
+    def _marked(self, record: logging.LogRecord, trigger: str | None, call: CallScope | None) -> LogRecord:
+        """The OTel record, with what it has to tell of those before it, and of why it passes."""
+        held_back, thread.suppressed = thread.suppressed, 0
         # The application's own __str__ and __repr__ run in here, and what they log is a record like any other.
         thread.depth += 1
         try:
@@ -278,23 +308,7 @@ class Pipeline:
             log_record.attributes[translate.SUPPRESSED] = held_back
         if trigger is not None and isinstance(log_record.attributes, dict):
             log_record.attributes[translate.TRIGGER] = trigger
-        if call is not None and self.recorder is not None:
-            self.recorder.saw(call.memory, record)  # before the record is sent, as what led to it comes first
-        thread.inside = True
-        try:
-            printed = (trigger is None or self.floor <= logging.DEBUG) and self._print(record, log_record)
-            if self.provider is not None:
-                name = clean_name(record.name)
-                if not self._wait_for_name(name, log_record, call):
-                    self._emit(name, log_record)
-            elif printed:
-                self.books.exported()
-            else:
-                self.books.dropped("no_destination")
-        finally:
-            thread.inside = False
-        if thread.late:
-            self._catch_up()
+        return log_record
 
     def _catch_up(self) -> None:
         """Keep what signal handlers have logged while this thread was inside."""
@@ -380,7 +394,7 @@ class Pipeline:
         inside, thread.inside = thread.inside, True
         try:
             if self.floor <= logging.DEBUG:
-                self._print(_printable(name, log_record), log_record)
+                self._print(translate.back(name, log_record), log_record)
             self._emit(name, log_record)
         except Exception as error:
             self._lost(error)
@@ -428,17 +442,6 @@ def call_key() -> str | None:
     if call is None:
         return None
     return call.call_sid or f"#{id(call)}"
-
-
-def _printable(name: str, log_record: LogRecord) -> logging.LogRecord:
-    """What the console prints of a record that was given back."""
-    level = logging.getLevelName(
-        {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text := log_record.severity_text or "", text)
-    )
-    shown = logging.LogRecord(name, level if isinstance(level, int) else 0, "", 0, log_record.body, None, None)
-    shown.created = (log_record.timestamp or 0) / 1e9
-    shown.msecs = shown.created % 1 * 1000
-    return shown
 
 
 def _size(log_record: LogRecord) -> int:

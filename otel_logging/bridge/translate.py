@@ -320,3 +320,14 @@ def _code_attributes(record: logging.LogRecord) -> dict[str, Any]:
         "code.function.name": clean_value(record.funcName),
         "code.line.number": clean_value(record.lineno),
     }
+
+
+def back(name: str, log_record: LogRecord) -> logging.LogRecord:
+    """A stdlib record that says what `log_record` says: what the console prints of a record that was given back."""
+    level = logging.getLevelName(
+        {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text := log_record.severity_text or "", text)
+    )
+    shown = logging.LogRecord(name, level if isinstance(level, int) else 0, "", 0, log_record.body, None, None)
+    shown.created = (log_record.timestamp or 0) / 1e9
+    shown.msecs = shown.created % 1 * 1000
+    return shown

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
@@ -15,6 +17,7 @@ from otel_logging.bridge import gate, pipeline
 from otel_logging.bridge.ledger import Ledger
 from otel_logging.bridge.pipeline import Pipeline
 from otel_logging.calls.call import open_call
+from otel_logging.export.console import Console
 from otel_logging.policy.engine import PolicySet
 from otel_logging.testing import assert_balanced, capture
 
@@ -248,3 +251,48 @@ class TestStdoutThatLogs:
         )
         done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
         assert [line.partition("] ")[2].split()[-1] for line in done.stdout.splitlines()[1:]] == ["first", "second"]
+
+
+class TestSignals:
+    """A signal handler that logs, and then ends the program, in the middle of a line that is being printed."""
+
+    class Interrupted:
+        """A stream in whose middle a signal arrives."""
+
+        def __init__(self, handler):
+            self.handler = handler
+            self.text = ""
+
+        def write(self, text):
+            self.text += text
+            if self.handler is not None:
+                signal.signal(signal.SIGUSR1, self.handler)
+                self.handler = None
+                signal.raise_signal(signal.SIGUSR1)
+            return len(text)
+
+        def flush(self):
+            """Nothing to do."""
+
+    @pytest.mark.parametrize("ends", [False, True])
+    def test_all_lines_arrive(self, alone, ends):
+        """The interrupted line and those of the handler are sent, whether it returns or raises SystemExit."""
+        made, books, spy = alone
+
+        def handler(_number, _frame):
+            for number in range(3):
+                made.handle(record(msg=f"late {number}"))
+            if ends:
+                raise SystemExit(4)
+
+        before = signal.getsignal(signal.SIGUSR1)
+        made.console = Console(False, "on", "app", lambda: stream)
+        stream = self.Interrupted(handler)
+        try:
+            with pytest.raises(SystemExit) if ends else nullcontext():
+                made.handle(record(msg="line 19"))
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert [one.body for one in spy.seen] == ["line 19", "late 0", "late 1", "late 2"]
+        found = books.snapshot()
+        assert (found["created"], found["dropped"]) == (4, {})
