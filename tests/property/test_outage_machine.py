@@ -17,7 +17,7 @@ from recorder_world import ROOMY, SHAPES
 
 from otel_logging.calls.call import open_call
 
-EXAMPLES = int(os.environ.get("OTEL_LOGGING_OUTAGE_EXAMPLES", "0")) or 12
+EXAMPLES = int(os.environ.get("OTEL_LOGGING_OUTAGE_EXAMPLES", "0")) or 8
 LEVELS = [logging.DEBUG, logging.INFO, logging.WARNING]
 some_shape = st.sampled_from([*sorted(SHAPES), "marked", "huge"])
 has_calls = precondition(lambda self: self.world.calls)
