@@ -35,7 +35,7 @@ from otel_logging.export import otlp, otlp_request, spools
 from otel_logging.export.answers import TAKEN, of_status, of_words
 
 MODES = ["up", "refuses", "busy", "asks for a pause", "hangs", "picky", "small"]
-HANG_SECONDS = 0.5
+HANG_SECONDS = 5.0  # unless the endpoint changes before
 BATCH = 16
 FLUSH_SECONDS = 20.0  # as it takes a moment only, but for a machine that does a lot else
 _SMALL = 6_000  # bytes of a request
@@ -57,6 +57,19 @@ _LOSSES = {
     "internal_error",
     "held_delivery_failed",
     "no_destination",
+}
+
+
+# What an endpoint may refuse, beside the usual.
+OWN_SHAPES = {
+    **SHAPES,
+    "marked": lambda level, n: log.log(level, f"{_MARK} it is number={n}"),
+    "huge": lambda level, n: log.log(level, f"{_HUGE} {'and more ' * 1000}, number={n}"),
+}
+OWN_TEXTS = {
+    **TEXTS,
+    "marked": lambda n: f"{_MARK} it is number={n}",
+    "huge": lambda n: f"{_HUGE} {'and more ' * 1000}, number={n}",
 }
 
 
@@ -209,16 +222,7 @@ class _Tap(LogRecordProcessor):
 class OutageWorld(World):
     """Processes of one destination, one after the other, and children beside them."""
 
-    shapes = {
-        **SHAPES,
-        "marked": lambda level, n: log.log(level, f"{_MARK} it is number={n}"),
-        "huge": lambda level, n: log.log(level, f"{_HUGE} {'and more ' * 1000}, number={n}"),
-    }
-    texts = {
-        **TEXTS,
-        "marked": lambda n: f"{_MARK} it is number={n}",
-        "huge": lambda n: f"{_HUGE} {'and more ' * 1000}, number={n}",
-    }
+    shapes, texts = OWN_SHAPES, OWN_TEXTS
 
     def __init__(self, recorder, spool):
         self.spool = spool
@@ -240,8 +244,8 @@ class OutageWorld(World):
             self.endpoint = Endpoint(self.folder)
         if not again:
             self.life = self._new_life()
-            self.owed.clear()
             self.endpoint.life = self.life.number
+        self.owed.clear()
         given = {
             **self.settings,
             "store": str(self.folder / "store"),
@@ -249,7 +253,7 @@ class OutageWorld(World):
             "blrp_schedule_delay": 2,
             "blrp_max_export_batch_size": BATCH,
         }
-        with mock.patch.object(otlp, "build_sender", lambda *_: self.endpoint):
+        with mock.patch.object(otlp, "build_sender", return_value=self.endpoint):
             self.courier = providers._courier(settings.read(given, {}))
         self.courier._clock = self.courier._backoff._clock = self.clock
         self.courier._backoff._share = lambda: 0.5
@@ -334,7 +338,9 @@ class OutageWorld(World):
         self._given_back()
         self.life.note("flushing")
         # What hangs is not waited for, but rescued.
-        done = configure.force_flush(0.5 if self.endpoint.mode in {"hangs", "takes and says nothing"} else FLUSH_SECONDS)
+        done = configure.force_flush(
+            0.4 if self.endpoint.mode in {"hangs", "takes and says nothing"} else FLUSH_SECONDS
+        )
         self.life.note("flushed")
         return done
 

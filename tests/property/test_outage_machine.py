@@ -11,13 +11,13 @@ import os
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from outage_world import MODES, OutageWorld
 from recorder_world import ROOMY, SHAPES
 
 from otel_logging.calls.call import open_call
 
-EXAMPLES = int(os.environ.get("OTEL_LOGGING_OUTAGE_EXAMPLES", "0")) or 8
+EXAMPLES = int(os.environ.get("OTEL_LOGGING_OUTAGE_EXAMPLES", "0")) or 10
 LEVELS = [logging.DEBUG, logging.INFO, logging.WARNING]
 some_shape = st.sampled_from([*sorted(SHAPES), "marked", "huge"])
 has_calls = precondition(lambda self: self.world.calls)
@@ -37,6 +37,10 @@ class OutageMachine(RuleBasedStateMachine):
         return data.draw(st.sampled_from(self.world.calls))
 
     # -- calls and lines ------------------------------------------------------------------------------------------
+
+    @initialize()
+    def first_call(self):
+        self.begin(named=True)
 
     @rule(named=st.booleans())
     def begin(self, named):
@@ -86,9 +90,27 @@ class OutageMachine(RuleBasedStateMachine):
 
     # -- what comes from outside ----------------------------------------------------------------------------------
 
-    @rule(mode=st.sampled_from(MODES))
-    def endpoint(self, mode):
+    @has_calls
+    @rule(
+        data=st.data(),
+        mode=st.sampled_from(MODES[1:]),
+        shape=some_shape,
+        number=st.integers(1, 40),
+        flushes=st.booleans(),
+    )
+    def outage(self, data, mode, shape, number, flushes):
+        """The endpoint fails in one way or another, and a call goes on."""
         self.world.endpoint.becomes(mode)
+        call = self._some_call(data)
+        for turn in range(number):
+            with call[0].activate():
+                self.world.line(call, logging.WARNING, shape if turn % 4 else "trouble")
+        if flushes:
+            self.world.flush()
+
+    @rule()
+    def recovery(self):
+        self.world.endpoint.becomes("up")
 
     @rule()
     def flush(self):
@@ -104,6 +126,7 @@ class OutageMachine(RuleBasedStateMachine):
         """The process is set up again, or ends and another one of the same destination comes."""
         self.world.take_down(parting=parting, again=again)
         self.world.set_up(again=again)
+        self.begin(named=True)
 
     @can_fork
     @rule(
