@@ -15,15 +15,14 @@ import logging
 import os
 import shutil
 import signal
-import struct
 import threading
 import time
 from collections import Counter
 from unittest import mock
 
 from opentelemetry.sdk._logs import LogRecordProcessor
-from otlp_flat import flat_records
-from recorder_world import RECOVERED, SHAPES, TEXTS, Line, World, log
+from outage_endpoint import FLUSH_SECONDS, MARK, Endpoint, is_recovered
+from recorder_world import SHAPES, TEXTS, Line, World, log
 
 import otel_logging
 from otel_logging import settings, testing, trouble
@@ -31,18 +30,11 @@ from otel_logging.boot import configure, providers, steering
 from otel_logging.boot.stand_ins import StandIns
 from otel_logging.bridge.ledger import ledger
 from otel_logging.bridge.overrides import Overrides
-from otel_logging.export import otlp, otlp_request, spools
-from otel_logging.export.answers import TAKEN, of_status, of_words
+from otel_logging.export import otlp, spools
 
-MODES = ["up", "refuses", "busy", "asks for a pause", "hangs", "picky", "small"]
-HANG_SECONDS = 5.0  # unless the endpoint changes before
 BATCH = 16
-FLUSH_SECONDS = 20.0  # as it takes a moment only, but for a machine that does a lot else
-_SMALL = 6_000  # bytes of a request
-_MARK = "[MARKED]"
 TRIGGER = "otel_logging.trigger"  # on what is given back, and on what passes for a while after that
 _HUGE = "caller said a lot"
-_ENTRY = struct.Struct("<II")
 _SETTLE_SECONDS = 20.0
 # What may become of a record after it was handed over: with this endpoint and this disk nothing else.
 _FATES = {"rejected", "too_large"}
@@ -63,95 +55,14 @@ _LOSSES = {
 # What an endpoint may refuse, beside the usual.
 OWN_SHAPES = {
     **SHAPES,
-    "marked": lambda level, n: log.log(level, f"{_MARK} it is number={n}"),
+    "marked": lambda level, n: log.log(level, f"{MARK} it is number={n}"),
     "huge": lambda level, n: log.log(level, f"{_HUGE} {'and more ' * 1000}, number={n}"),
 }
 OWN_TEXTS = {
     **TEXTS,
-    "marked": lambda n: f"{_MARK} it is number={n}",
+    "marked": lambda n: f"{MARK} it is number={n}",
     "huge": lambda n: f"{_HUGE} {'and more ' * 1000}, number={n}",
 }
-
-
-class Endpoint:
-    """Stands where a sender stands. Also in forked children, which change their own copy of it."""
-
-    endpoint = "http://there:4318"
-
-    def __init__(self, folder):
-        self.headers = {}
-        self.path = folder / "taken"
-        self.path.touch()
-        self.mode = "up"
-        self.life = 0
-        self._changed = threading.Event()
-
-    def becomes(self, mode):
-        """Answer otherwise from now on, also what hangs."""
-        before, self._changed = self._changed, threading.Event()
-        self.mode = mode
-        before.set()
-
-    def send(self, blob, seconds=None):
-        if self.mode == "hangs":
-            self._changed.wait(HANG_SECONDS if seconds is None else min(HANG_SECONDS, seconds))
-        mode = self.mode
-        if mode == "kills":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if mode == "hangs":
-            return of_words("timed out")
-        if mode == "refuses":
-            return of_words("connection refused")
-        if mode == "busy":
-            return of_status(503)
-        if mode == "asks for a pause":
-            return of_status(503, pause=20.0)
-        if mode == "picky" and _MARK.encode() in blob:
-            return of_status(400)
-        if mode == "small" and len(blob) > _SMALL:
-            return of_status(413)
-        with self.path.open("ab", buffering=0) as journal:
-            journal.write(_ENTRY.pack(self.life, len(blob)) + blob)
-        if mode == "takes and kills":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if mode == "takes and says nothing":
-            self._changed.wait(FLUSH_SECONDS)
-        return TAKEN
-
-    def close(self):
-        pass
-
-    def after_fork(self):
-        self._changed = threading.Event()
-
-    def taken(self):
-        """What was taken: for each request the life that sent it, and its records."""
-        data, found = self.path.read_bytes(), []
-        while data:
-            life, length = _ENTRY.unpack_from(data)
-            blob, data = data[_ENTRY.size : _ENTRY.size + length], data[_ENTRY.size + length :]
-            found.append((life, [_plain(one) for one in flat_records(otlp_request._request(blob), 0, ("", 0))]))
-        return found
-
-
-def is_recovered(record):
-    """Whether a record carries the mark; a summary tells a number by the same name."""
-    return (record.attributes or {}).get(RECOVERED) is True
-
-
-def _plain(one):
-    sid = one.attributes.get("call_sid")
-    return testing.Record(
-        body=one.body,
-        level=testing._LEVELS.get(one.level, one.level),
-        logger=one.logger,
-        call_sid=sid,
-        trace_id=one.trace_id or None,
-        span_id=one.span_id or None,
-        event_name=one.event or None,
-        timestamp=one.time,
-        attributes=one.attributes,
-    )
 
 
 class Life:
@@ -411,7 +322,7 @@ class OutageWorld(World):
             assert all(marks[text] == mark for _, text, mark in life.handed if text in own and text in marks)
             gone = [text for _, text, _ in life.handed if text in own and not arrived[text]]
             missing += len(gone)
-            self._may_be_missing(life, [text for text in gone if not text.startswith((_MARK, _HUGE))])
+            self._may_be_missing(life, [text for text in gone if not text.startswith((MARK, _HUGE))])
         if not any(life.killed for life in self.lives):
             books = [life.books for life in self.lives]
             dropped = sum(count for one in books for why, count in one["dropped"].items() if why in _FATES)

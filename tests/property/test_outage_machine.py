@@ -12,12 +12,13 @@ import os
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from outage_world import MODES, OutageWorld
+from outage_endpoint import DEADLY, MODES
+from outage_world import OutageWorld
 from recorder_world import ROOMY, SHAPES
 
 from otel_logging.calls.call import open_call
 
-EXAMPLES = int(os.environ.get("OTEL_LOGGING_OUTAGE_EXAMPLES", "0")) or 10
+EXAMPLES = int(os.environ.get("OTEL_LOGGING_OUTAGE_EXAMPLES", "0")) or 20
 LEVELS = [logging.DEBUG, logging.INFO, logging.WARNING]
 some_shape = st.sampled_from([*sorted(SHAPES), "marked", "huge"])
 has_calls = precondition(lambda self: self.world.calls)
@@ -132,7 +133,7 @@ class OutageMachine(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         first=st.sampled_from(MODES),
-        then=st.sampled_from([*MODES, "kills", "takes and kills", "takes and says nothing"]),
+        then=st.sampled_from([*MODES, *DEADLY]),
         numbers=st.tuples(st.integers(0, 20), st.integers(0, 40)),
         flushes=st.booleans(),
         killed=st.booleans(),
