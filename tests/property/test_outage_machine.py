@@ -18,7 +18,7 @@ from recorder_world import ROOMY, SHAPES
 
 from otel_logging.calls.call import open_call
 
-EXAMPLES = int(os.environ.get("OTEL_LOGGING_OUTAGE_EXAMPLES", "0")) or 20
+EXAMPLES = int(os.environ.get("OTEL_LOGGING_OUTAGE_EXAMPLES", "0")) or 15
 LEVELS = [logging.DEBUG, logging.INFO, logging.WARNING]
 some_shape = st.sampled_from([*sorted(SHAPES), "marked", "huge"])
 has_calls = precondition(lambda self: self.world.calls)
