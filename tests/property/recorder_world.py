@@ -1,7 +1,8 @@
 """The world that the recorder's state machine moves in: calls, lines of all makes, rule files, children, and a model.
 
 The model is what was done: which line was logged in which call, by which thread, and what a failure owes. `World.check`
-holds what came out against it. Moves themselves, and in which order they come, belong in `test_recorder_machine`.
+holds what came out against it. Moves themselves, and in which order they come, belong in `test_recorder_machine`; an
+endpoint that is not always there, and what comes of that, in `outage_world`.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ class Line:
 class World:
     """One captured process with a clock of its own, and everything that was done in it."""
 
+    shapes, texts = SHAPES, TEXTS
+
     def __init__(self, recorder):
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.rules = self.folder / "rules.json"
@@ -108,18 +111,25 @@ class World:
         self._number = 0
         self._written = 0
         self._write_rules(json.dumps({"policies": RULES["limits"]}))
-        self.capture = testing.capture(
-            clock=self.clock, recorder=recorder, log_console="off", policies=f"voice,{self.rules}"
-        )
+        self.settings = {"recorder": recorder, "log_console": "off", "policies": f"voice,{self.rules}"}
+        self.set_up()
+
+    def set_up(self):
+        """Set the process up to export to memory."""
+        self.capture = testing.capture(clock=self.clock, **self.settings)
         self.sink = self.capture.__enter__()
         active = configured()
         self.files = steering.policy_files(active, active.pipeline)
         self.overrides = active.pipeline.overrides = Overrides(clock=self.clock)
 
-    def close(self):
-        """Take everything down."""
+    def take_down(self):
+        """Undo `set_up`."""
         self.overrides.replace(())
         self.capture.__exit__(None, None, None)
+
+    def close(self):
+        """Take everything down."""
+        self.take_down()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- doing things ---------------------------------------------------------------------------------------------
@@ -135,10 +145,14 @@ class World:
         with self._numbers:
             self._number += 1
             number = self._number
-        text = TEXTS[shape](number)
+        text = self.texts[shape](number)
         waited = handle is not None and handle.call_sid is None
-        self.lines[text] = Line(number, text, level, sid, threading.get_ident(), waited)
-        SHAPES[shape](level, number)
+        self.made(Line(number, text, level, sid, threading.get_ident(), waited))
+        self.shapes[shape](level, number)
+
+    def made(self, line):
+        """A line is about to be logged."""
+        self.lines[line.text] = line
 
     def constant(self, call):
         """Log a line whose text is always the same."""
@@ -196,6 +210,12 @@ class World:
 
     def in_child(self, work):
         """Run `work()` in a forked child, which then ends; what it raises is raised here, and a hanging child too."""
+        said = self.last_words_of(work)
+        assert said == b"ok", said.decode()
+
+    @staticmethod
+    def last_words_of(work):
+        """Run `work()` in a forked child: b"ok" if it came back, a traceback if it raised, nothing if it was killed."""
         reader, writer = os.pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is the point
@@ -213,12 +233,11 @@ class World:
         try:
             assert select.select([reader], [], [], CHILD_SECONDS)[0], "the forked child hangs"
             with open(reader, "rb", closefd=False) as pipe:
-                said = pipe.read()
+                return pipe.read()
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             os.close(reader)
-        assert said == b"ok", said.decode()
 
     # -- what must hold -------------------------------------------------------------------------------------------
 
