@@ -86,13 +86,6 @@ def uninstall() -> None:
             del _originals[name], _replacements[name]
 
 
-def forget_matches() -> None:
-    """Forget what matched: after the policies changed."""
-    global _known
-    _known = Known(None)
-    _refresh()
-
-
 def _refresh() -> None:
     """What the short way rests on has changed: bind it anew, or shut it while anything may let messages through."""
     pipeline = _pipeline

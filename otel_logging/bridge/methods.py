@@ -15,6 +15,7 @@ is not found goes the long way, which knows everything better.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -357,3 +358,12 @@ def _plain(logger: logging.Logger) -> bool:
     """Whether the standard library alone decides what is enabled, and tells us when that changes."""
     code = getattr(type(logger).isEnabledFor, "__code__", None)
     return _clear_cache is not None and getattr(code, "co_filename", None) == SOURCE_FILE
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()  # a thread that did not come along may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
+import warnings
 
 import pytest
 
@@ -269,3 +272,27 @@ class TestLoggers:
                 lines(closed, number)
                 closed.debug("x")
             assert otel_logging.stats()["dropped"] == {"policy:p": 20}
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    def test_a_fork_while_another_thread_looks_at_a_logger(self, frames):
+        """The child does not wait for a thread that it has not got."""
+        held, done = threading.Event(), threading.Event()
+
+        def hold():
+            with methods._lock:
+                held.set()
+                done.wait(30)
+
+        with capture(policies=frames, log_console="off"):
+            holder = threading.Thread(target=hold)
+            holder.start()
+            held.wait(30)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Python's own word on forks with threads
+                child = os.fork()
+            if not child:
+                free = methods._lock.acquire(blocking=False)
+                os._exit(0 if free else 3)
+            done.set()
+            holder.join()
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
