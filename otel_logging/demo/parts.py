@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser(part: str) -> argparse.ArgumentParser:
     told = {
         "voice": "The voice service, under otel-logging. REDIS_URL or WORKER_URL says where its worker is.",
-        "worker": "The worker, under otel-logging: of the queues in REDIS_URL if that is set, else taking jobs by HTTP.",
+        "worker": "The worker, under otel-logging: of the queues in REDIS_URL if that is set, else by HTTP.",
         "caller": "Callers who ring the voice service, over real websockets with real audio frames.",
     }
     made = argparse.ArgumentParser(prog=f"otel-logging demo {part}", description=told[part], allow_abbrev=False)
