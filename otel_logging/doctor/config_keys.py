@@ -83,8 +83,8 @@ def _types(tree: Tree) -> Iterator[Finding]:
         if kind(name) == "batch":
             keys = ("processors", name)
             says = f"{tree.where(keys)}: the batch processor is being withdrawn; it loses what it holds at a crash"
-            cure = "take it out, and give each exporter a `sending_queue.batch` (since 0.124.0)"
-            yield Finding(CHECK, WARNING, says, cure, {"key": ".".join(keys), "since": "0.160.0"})
+            cure = "take it out, and give each exporter a `sending_queue.batch`, which there is since Collector 0.123.0"
+            yield Finding(CHECK, WARNING, says, cure, {"key": ".".join(keys), "since": "0.123.0"})
 
 
 def _rest(name: str, old: Old) -> str:
@@ -125,5 +125,5 @@ def _without_error_mode(settings: Any) -> bool:
 def _telemetry(tree: Tree) -> Iterator[Finding]:
     keys = ("service", "telemetry", "metrics", "address")
     if tree.get(*keys) is not None:
-        now = "service.telemetry.metrics.readers (a `pull` reader with the `prometheus` exporter, its host and port)"
-        yield _gone(tree, keys, "0.128.0", f"{now}; it was ignored since 0.123.0")
+        now = "service.telemetry.metrics.readers, with a `pull` reader, its `prometheus` exporter, host and port,"
+        yield _gone(tree, keys, "0.128.0", now)

@@ -109,9 +109,13 @@ def _queues(tree: Tree) -> Iterator[Finding]:
             yield Finding(CHECK, FAILED, says, "add it there: without it, the Collector does not start")
         if isinstance(settings, dict) and _gives_up(tree.get(*at, "retry_on_failure")):
             says = f"{tree.where((*at, 'retry_on_failure'))}: gives up and drops records after 5 minutes of failures"
-            if tree.get(*at, "retry_on_failure", "max_elapsed_time") is not None:
+            if tree.get(*at, "retry_on_failure", "enabled") is False:
+                says = f"{tree.where((*at, 'retry_on_failure', 'enabled'))}: drops records at the first failure"
+            elif tree.get(*at, "retry_on_failure", "max_elapsed_time") is not None:
                 says = f"{tree.where((*at, 'retry_on_failure', 'max_elapsed_time'))}: drops records after that time"
-            yield Finding(CHECK, WARNING, says, "write `retry_on_failure: {max_elapsed_time: 0}`: without end")
+            yield Finding(
+                CHECK, WARNING, says, "write `retry_on_failure: {enabled: true, max_elapsed_time: 0}`: without end"
+            )
 
 
 def _gives_up(retry: Any) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_MERGE: Final = "tag:yaml.org,2002:merge"
 _LARGEST: Final = 4 * 1024 * 1024
 
 Keys = tuple[Any, ...]
@@ -92,8 +93,9 @@ def read(path: Path) -> Tree:
         return tree
     try:
         tree.value = _built(tree, name, node, (), ())
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except Exception as error:  # whatever its tags make of a value
         tree.problems.append((name, f"cannot be understood: {' '.join(str(error).split())[:200]}"))
+        return tree
     if not isinstance(tree.value, dict):
         tree.problems.append((f"{name}:1", "is no map of receivers, exporters, service and the like"))
         tree.value = None
@@ -107,19 +109,21 @@ def _built(tree: Tree, name: str, node: yaml.Node, keys: Keys, above: tuple[int,
     inner = (*above, id(node))
     if isinstance(node, yaml.MappingNode):
         made: dict[Any, Any] = {}
+        borrowed: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = _scalar(key_node)
-            line = key_node.start_mark.line + 1
-            if key == "<<":  # a merge key: what is written out wins
-                merged = _built(tree, name, value_node, (*keys, "<<"), inner)
-                for more in merged if isinstance(merged, list) else [merged]:
-                    made.update({one: value for one, value in dict(more or {}).items() if one not in made})
+            # A merge key has a tag that nothing is made of.
+            key = "<<" if key_node.tag == _MERGE else _scalar(key_node)
+            below, line = (*keys, key), key_node.start_mark.line + 1
+            if key == "<<":
+                meant = _built(tree, name, value_node, below, inner)
+                for more in meant if isinstance(meant, list) else [meant]:
+                    borrowed = {**dict(more or {}), **borrowed}
                 continue
             if key in made:
-                tree.problems.append((f"{name}:{line}", f"{dotted((*keys, key))} stands there twice"))
-            tree.lines[(*keys, key)] = (name, line)
-            made[key] = _built(tree, name, value_node, (*keys, key), inner)
-        return made
+                tree.problems.append((f"{name}:{line}", f"{dotted(below)} stands there twice"))
+            tree.lines[below] = (name, line)
+            made[key] = _built(tree, name, value_node, below, inner)
+        return {**borrowed, **made}  # what is written out wins
     if isinstance(node, yaml.SequenceNode):
         return [_built(tree, name, one, (*keys, number), inner) for number, one in enumerate(node.value)]
     return _scalar(node)

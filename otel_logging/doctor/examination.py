@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from otel_logging.settings import Settings
 
 _PAUSE: Final = 1.0
+_BEFORE: Final = frozenset({"dns", "connect", "tls", "protocol"})
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _endpoint(read: Settings, wishes: Wishes) -> Iterator[Finding]:
     found = list(endpoint.endpoint_findings(read.otlp_protocol))
     yield from found
     place = endpoint.place_of(read.otlp_protocol)
-    if place is None or any(one.verdict == FAILED and one.check in {"dns", "connect", "tls"} for one in found):
+    if place is None or any(one.verdict == FAILED and one.check in _BEFORE for one in found):
         yield Finding(roundtrip.CHECK, SKIPPED, "no record was sent, as nothing would take it")
         return
     own = is_own(place.host)

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from otel_logging.settings import Settings
 
 _HOOKS: Final = ("opentelemetry_pre_instrument", "opentelemetry_post_instrument")
-_INTERNAL: Final = frozenset({"OTEL_LOGGING_BOOTED", "OTEL_LOGGING_RUN_PID", table.FOREIGN_DEFAULTS})
+# What we tell our own child processes, and what `collector/build` and its users read.
+_INTERNAL: Final = frozenset(
+    {
+        "OTEL_LOGGING_BOOTED", "OTEL_LOGGING_RUN_PID", "OTEL_LOGGING_COLLECTOR", "OTEL_LOGGING_COLLECTOR_CACHE",
+        table.FOREIGN_DEFAULTS,
+    }
+)  # fmt: skip
 _KNOWN: Final = {row.variable for row in table.TABLE} | _INTERNAL
 _HEADERS: Final = re.compile(r"OTEL_EXPORTER_OTLP_(?:LOGS_|TRACES_)?HEADERS")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
