@@ -372,13 +372,12 @@ function follow() {
     source.onerror = () => say(source.readyState === EventSource.CLOSED ? "not following: reload the page" : "connecting again", false);
     source.addEventListener("rows", (event) => { last = event.lastEventId; take(JSON.parse(event.data)); });
     source.addEventListener("top", (event) => top(JSON.parse(event.data)));
-    source.addEventListener("stale", () => { close(); say("files were packed: reload the page", false); });
     source.addEventListener("end", () => { close(); say("the call is complete", true); ended = true; });
   }
   let ended = false;
   function close() { source?.close(); source = null; }
 
-  function take({ html, details: more }) {
+  function take({ html, details: more, gone }) {
     const end = atEnd();
     const box = make("template");
     box.innerHTML = html; // made by the server from the same escaping template as the page
@@ -392,6 +391,7 @@ function follow() {
       before ? before.after(row) : list.prepend(row);
       fresh++;
     }
+    for (const id of gone) $(id)?.remove(); // a gap that late records filled
     apply();
     if (end) scrollTo(0, document.documentElement.scrollHeight), (fresh = 0);
     badge();
