@@ -15,7 +15,7 @@ from otel_logging.search.volume import Amount, Volume, loudest, volume
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _TOP: Final = 10
 _SHORT_SECONDS: Final = 3600.0  # what was observed for less is no basis for a month
@@ -60,21 +60,26 @@ def _parser() -> ArgumentParser:
 
 def _lines(found: Volume, top: int, calls_a_day: int | None) -> Iterator[str]:
     yield f"{_told(found.total)}, {common.plural(len(found.calls), 'call')}"
-    calls = found.per_call()
     if found.calls:
-        yield (
-            f"a call    {calls['mean']:,.1f} lines on average, median {calls['median']:,}, 95 % up to "
-            f"{calls['p95']:,}, most {calls['most']:,}; {_size(round(calls['bytes']))}"
-        )
+        yield f"a call    {_spread(found.per_call(found.calls))}"
+    if found.given_back.lines:
+        yield f"          {_spread(found.per_call(found.kept))}, without what was given back"
     yield f"no call   {_told(found.no_call)}"
     if found.given_back.lines:
-        yield f"given back by the flight recorder, as calls went wrong: {_told(found.given_back)}"
+        yield f"recovered {_told(found.given_back)}: given back by the flight recorder, as calls went wrong"
     yield _month(found, calls_a_day)
     yield from _table("LEVEL", [(level, found.levels[level]) for level in LEVELS if level in found.levels])
     yield from _table("SERVICE", loudest(found.services))
     yield from _table("DAY (UTC)", sorted(found.days.items()))
     yield from _table("LOUDEST CALLS", loudest(found.calls, top))
     yield from _table("LOUDEST LINES", loudest(found.kinds, top))
+
+
+def _spread(calls: Mapping[str, float]) -> str:
+    return (
+        f"{calls['mean']:,.1f} lines on average, median {calls['median']:,}, 95 % up to {calls['p95']:,}, "
+        f"most {calls['most']:,}; {_size(round(calls['bytes']))}"
+    )
 
 
 def _month(found: Volume, calls_a_day: int | None) -> str:

@@ -26,11 +26,8 @@ _LONGEST_KIND: Final = 120  # characters
 OTHERS: Final = "(others)"
 TRIGGER: Final = "otel_logging.trigger"
 
-# What differs from one line of a place to the next: quoted text, ids, numbers.
-_VARIABLE: Final = re.compile(
-    r""""[^"\n]*"|'[^'\n]*'|\b[0-9a-fA-F]{8,}\b|\b[A-Z]{2}[0-9a-f]{32}\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"""
-    r"""|(?<![^\W\d_])[+-]?\d(?:[\d.,:]*\d)?"""
-)
+# What differs from one line of a place to the next: quoted text, and every word with a digit in it (numbers, ids).
+_VARIABLE: Final = re.compile(r""""[^"\n]*"|'[^'\n]*'|(?:(?<!\w)[+-])?\b\w*\d\w*(?:[.,:-]\w*\d\w*)*""")
 
 
 @dataclass(slots=True)
@@ -55,13 +52,14 @@ Table = dict[str, Amount]
 
 @dataclass(slots=True)
 class Volume:
-    """What a store holds, counted. `given_back` is part of the total: lines of calls that went wrong."""
+    """What a store holds, counted. `given_back` is part of everything else but `kept`: lines of calls gone wrong."""
 
     searched: Searched
     total: Amount = field(default_factory=Amount)
     no_call: Amount = field(default_factory=Amount)
     given_back: Amount = field(default_factory=Amount)
     calls: Table = field(default_factory=dict)
+    kept: Table = field(default_factory=dict)  # of each call, what the rules alone let through
     services: Table = field(default_factory=dict)
     days: Table = field(default_factory=dict)
     levels: Table = field(default_factory=dict)
@@ -79,6 +77,8 @@ class Volume:
             _count(self.calls, record.call_sid, size)
         if TRIGGER in record.attributes or record.recovered:
             self.given_back.add(size)
+        elif record.call_sid is not None:
+            _count(self.kept, record.call_sid, size)
         _count(self.services, record.service or "(no name)", size)
         _count(self.levels, record.level, size)
         _count(self.kinds, f"[{record.logger}] {kind_of(record)}", size)
@@ -89,9 +89,9 @@ class Volume:
             self.first = min(self.first or record.time, record.time)
             self.last = max(self.last, record.time)
 
-    def per_call(self) -> dict[str, float]:
-        """Lines of a call: mean, median, the 95th percentile, most; and mean bytes. All 0 where there is no call."""
-        lines = sorted(amount.lines for amount in self.calls.values())
+    def per_call(self, table: Table) -> dict[str, float]:
+        """Lines of a call in `calls` or `kept`: mean, median, the 95th percentile, most; and mean bytes."""
+        lines = sorted(amount.lines for amount in table.values())
         if not lines:
             return dict.fromkeys(("mean", "median", "p95", "most", "bytes"), 0)
         return {
@@ -99,7 +99,7 @@ class Volume:
             "median": lines[(len(lines) - 1) // 2],
             "p95": lines[-(len(lines) // 20) - 1],
             "most": lines[-1],
-            "bytes": round(sum(amount.bytes for amount in self.calls.values()) / len(lines)),
+            "bytes": round(sum(amount.bytes for amount in table.values()) / len(lines)),
         }
 
     def month(self, calls_a_day: int | None = None) -> dict[str, Any] | None:
@@ -131,7 +131,8 @@ class Volume:
         return {
             **self.total.as_json(),
             "calls": len(self.calls),
-            "lines_per_call": self.per_call(),
+            "lines_per_call": self.per_call(self.calls),
+            "kept_lines_per_call": self.per_call(self.kept),
             "without_call": self.no_call.as_json(),
             "given_back": self.given_back.as_json(),
             "month": self.month(calls_a_day),

@@ -59,6 +59,7 @@ def test_given_back_lines_are_told_apart(run, store):
     store.log("back", store.record("frame", at=3, call=A, otel_logging__recovered=True, otel_logging__trigger="error"))
     figures = json.loads(run("volume", "--json").out)
     assert (figures["lines"], figures["given_back"]["lines"]) == (6, 1)
+    assert (figures["lines_per_call"]["most"], figures["kept_lines_per_call"]["most"]) == (4, 3)
     assert any("given back" in line and "1 line," in line for line in run("volume").lines)
 
 
