@@ -68,7 +68,8 @@ def back_end(name: str, folder: Path) -> Iterator[BackEnd]:
                 "DD_API_KEY": KEY,
                 "DD_OTLP_LOGS_ENDPOINT": f"{intake.url}/v1/logs",
                 "DD_LOGS_ENDPOINT": intake.url,
-                "DD_METRICS_ENDPOINT": intake.url,
+                "DD_API_ENDPOINT": intake.url,
+                "DD_TRACES_ENDPOINT": intake.url,
             },
         )
         assert intake.invalid == []
