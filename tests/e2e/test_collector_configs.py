@@ -56,6 +56,7 @@ def env(tmp_path_factory):
         "COLLECTOR_TLS_CERT": str(certificate),
         "COLLECTOR_TLS_KEY": str(key),
         "COLLECTOR_TOKEN": "c4n4ry-0f-a-t0ken",
+        "COLLECTOR_SELF_ENDPOINT": url,
     }
 
 
@@ -72,6 +73,8 @@ class TestTogether:
     def test_validate(self, files, env, tmp_path):
         """As it stands; with one back end also with container logs, security and local files added."""
         more = [name for name in ("docker-logs.yaml", "secure.yaml", "local.yaml") if name not in files]
+        if "datadog-metrics.yaml" in files:
+            more.remove("secure.yaml")
         if "cloudwatch-otlp.yaml" in files:
             more.append("secure-cloudwatch-otlp.yaml")
         for number, names in enumerate((files, [*files, *more]) if len(files) < 4 else (files,)):
@@ -107,6 +110,7 @@ class TestPipelines:
     def test_all_process_alike(self):
         """Every pipeline begins with the processors of config.yaml, in their order; the memory limiter is the first."""
         shared = {name: one["processors"] for name, one in parsed("config.yaml")["service"]["pipelines"].items()}
+        shared["metrics"] = ["memory_limiter", "resource_detection"]
         assert {names[0] for names in shared.values()} == {"memory_limiter"}
         seen = 0
         for file, name, pipeline in self.pipelines():
@@ -119,7 +123,7 @@ class TestPipelines:
 
     def test_all_receive_alike(self):
         """Every pipeline of a back end takes OTLP, and every one for logs takes container logs."""
-        wanted = {"logs": ["otlp", "file_log/docker"], "traces": ["otlp"]}
+        wanted = {"logs": ["otlp", "file_log/docker"], "traces": ["otlp"], "metrics": ["otlp"]}
         for file, name, pipeline in self.pipelines():
             if "receivers" in pipeline:
                 assert pipeline["receivers"] == wanted[name.split("/")[0]], (file, name)
@@ -129,7 +133,8 @@ class TestPipelines:
         seen = 0
         for path in CONFIGS:
             for name, exporter in (parsed(path.name).get("exporters") or {}).items():
-                if name.split("/")[0] in {"file", "debug"}:
+                # A metric that comes too late is of no use.
+                if name.split("/")[0] in {"file", "debug"} or name == "datadog/metrics":
                     continue
                 queue = exporter["sending_queue"]
                 assert (queue["storage"], queue["sizer"], queue["batch"]["sizer"]) == (

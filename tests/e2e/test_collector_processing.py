@@ -213,7 +213,7 @@ class TestPrivacy:
             "nested": {"note": {"deep": [text]}},
             "stack": {"exception.stacktrace": f"Traceback\n  {text}\nValueError"},
         }[place]
-        (found,) = through(record(text if place == "body" else "text", attributes))
+        (found,) = through(record(text if place == "body" else "text", attributes, severityNumber=13))
         assert secret not in json.dumps(found.raw, ensure_ascii=False)
 
     @pytest.mark.parametrize(
@@ -367,9 +367,10 @@ class TestDatadog:
         arrived(record("text"))
         assert list(datadog.files.rglob("*")) == []
 
-    def test_spans_are_not_refused(self, datadog):
-        """An application that exports its spans gets no error for it."""
-        post(f"{datadog.url}/v1/traces", {"resourceSpans": []})
+    @pytest.mark.parametrize(("signal", "field"), [("traces", "resourceSpans"), ("metrics", "resourceMetrics")])
+    def test_other_signals_are_not_refused(self, datadog, signal, field):
+        """An application that exports its spans and metrics gets no error for it."""
+        post(f"{datadog.url}/v1/{signal}", {field: [{"resource": {}}]})
 
 
 class TestCloudWatch:
