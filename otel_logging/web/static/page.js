@@ -42,6 +42,7 @@ async function sparklines() {
     const answer = await fetch(`/sparks?${query}`);
     if (!answer.ok) return;
     const paths = await answer.json();
+    waiting.unshift(...some.filter((_, number) => !paths[number])); // a slow store answers a few at a time
     some.forEach((svg, number) => {
       for (const [name, d] of Object.entries(paths[number] ?? {})) {
         const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
@@ -109,8 +110,14 @@ addEventListener("hashchange", anew);
 let details = null;
 const cached = new WeakMap();
 
+/** What the server said about rows: more than they show. Each resource comes once. */
+function learn({ rows, resources }) {
+  details ??= {};
+  for (const [id, known] of Object.entries(rows)) details[id] = { ...known, resource: resources[known.resource] };
+}
+
 function detail(row) {
-  details ??= JSON.parse($("details").textContent);
+  if (!details) learn(JSON.parse($("details").textContent));
   return details[row.id] ?? { pairs: [], resource: {} };
 }
 
@@ -381,8 +388,8 @@ function follow() {
     const end = atEnd();
     const box = make("template");
     box.innerHTML = html; // made by the server from the same escaping template as the page
-    details ??= JSON.parse($("details").textContent);
-    Object.assign(details, more);
+    if (!details) learn(JSON.parse($("details").textContent));
+    learn(more);
     for (const row of [...box.content.children]) {
       if ($(row.id)) continue;
       // Recovered records come late and belong earlier: look for the place from the end.
