@@ -137,6 +137,7 @@ def call_context(view: CallView, *, start: int = 0, most: int = MOST_ROWS) -> di
     """What `call.html` and `top.html` print."""
     rows = rows_of(view)
     part = part_of(len(rows), start, most)
+    turns = turns_of(view.records, view.spans)
     shown = rows[part.start : part.end]
     errors = [row for row in rows if row.kind == "record" and "e" in row.classes.split()]
     return {
@@ -145,7 +146,8 @@ def call_context(view: CallView, *, start: int = 0, most: int = MOST_ROWS) -> di
         "href": call_path(view.call_sid or (view.trace_ids[0] if view.trace_ids else "")),
         "head": _header(view, errors),
         "timeline": timeline_of(view),
-        "turns": turns_of(view.records, view.spans),
+        "turns": turns,
+        "longest": max((turn.latency or 0.0 for turn in turns), default=0.0),
         "rows": shown,
         "details": details_of(shown),
         "part": part,

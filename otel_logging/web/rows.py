@@ -233,7 +233,7 @@ def _gap(before: int, after: int, first: int) -> Row:
     length = after - before
     return Row(
         kind="gap",
-        key=f"g{before}",
+        key=f"g{before}-{after}",
         # Just behind the record before it, which the sort above keeps in front.
         at=(before - first) / 1e6 + 1e-6,
         when=clock.relative(before - first),
