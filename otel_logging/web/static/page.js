@@ -64,7 +64,7 @@ function read() {
   for (const [key, value] of words) {
     if (key === "attr" || key === "-attr") {
       const cut = value.indexOf("=");
-      attrs.push({ not: key[0] === "-", key: value.slice(0, cut), value: value.slice(cut + 1) });
+      attrs.push({ not: key[0] === "-", key: value.slice(0, cut).replace(/%3D/g, "=").replace(/%25/g, "%"), value: value.slice(cut + 1) });
     } else if (FACTS.includes(key.replace(/^-/, ""))) {
       attrs.push({ not: key[0] === "-", key: key.replace(/^-/, ""), value });
     }
@@ -86,7 +86,7 @@ function write(change, step) {
   for (const { not, key, value } of state.attrs) {
     const minus = not ? "-" : "";
     if (FACTS.includes(key)) words.append(minus + key, value);
-    else words.append(`${minus}attr`, `${key}=${value}`);
+    else words.append(`${minus}attr`, `${key.replace(/[%=]/g, encodeURIComponent)}=${value}`);
   }
   if (state.from !== null) words.set("from", state.from);
   if (state.to !== null) words.set("to", state.to);
@@ -396,7 +396,7 @@ function follow() {
       let before = list.lastElementChild;
       while (before && Number(before.dataset.t) > Number(row.dataset.t)) before = before.previousElementSibling;
       before ? before.after(row) : list.prepend(row);
-      fresh++;
+      if (!row.classList.contains("gap")) fresh++;
     }
     for (const id of gone) $(id)?.remove(); // a gap that late records filled
     apply();

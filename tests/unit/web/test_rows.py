@@ -57,7 +57,7 @@ class TestRows:
         (row,) = rows_of(find_call(store.root, CALL))
         shown = repr((row.text, row.service, row.logger, row.beside, row.last_line, row.details))
         assert "שלום" in row.text
-        assert not {"\u202e", "\x1b"} & set("".join((row.text, row.service, row.logger, row.last_line)))
+        assert not {"\u202e", "\x1b"} & set(row.text + row.service + row.logger + row.last_line)
         assert "\\u202e" not in shown.replace("\\\\u202e", "")  # escaped text only, never the control itself
 
 
