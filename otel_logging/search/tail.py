@@ -27,6 +27,7 @@ _FOLDERS = ("logs", "traces")
 _SUFFIX = ".jsonl"
 _AT_ONCE = 8 * 1024 * 1024  # bytes of one file read in one go
 _NAME = 8
+_HEX = frozenset("0123456789abcdef")
 _MOST = 2000  # files in a place; of more, those written to last
 
 
@@ -112,7 +113,7 @@ def _parse(place: str) -> dict[str, int]:
     offsets = {}
     for part in filter(None, place.split(",")):
         key, _, offset = part.partition(".")
-        if len(key) != _NAME or not (0 < len(offset) <= 16) or not key.isalnum():
+        if len(key) != _NAME or not (0 < len(offset) <= 16) or not _HEX.issuperset(key + offset):
             raise ValueError(f"{part[:40]!r} is no place in a store")
         offsets[key] = int(offset, 16)
     return offsets

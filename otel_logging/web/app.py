@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from otel_logging.search.call_view import CallView
 
 STATIC = {
-    "page.css": (page.CSS, "text/css"),
-    "page.js": (page.MODULE, "text/javascript"),
-    "uplot.js": (page.UPLOT, "text/javascript"),
-    "uplot.css": (page.UPLOT_CSS, "text/css"),
-    "icon.svg": ("icon.svg", "image/svg+xml"),
+    # One style sheet: the first paint waits for it.
+    "page.css": ((page.UPLOT_CSS, page.CSS), "text/css"),
+    "page.js": ((page.MODULE,), "text/javascript"),
+    "uplot.js": ((page.UPLOT,), "text/javascript"),
+    "icon.svg": (("icon.svg",), "image/svg+xml"),
 }
 _LISTED = 50  # calls on a page
 _SPARKS = 10  # sparklines in one request
@@ -114,7 +114,7 @@ class _Routes:
         if isinstance(found, Response):
             return found
         first = int(start) if start.isdecimal() and len(start) < 10 else 0
-        return HTMLResponse(page.render_call(found, cursor=place, start=first))
+        return StreamingResponse(page.render_call(found, cursor=place, start=first), media_type="text/html")
 
     def download(self, request: Request) -> Response:
         """One call as a file of its own."""
@@ -157,23 +157,26 @@ class _Routes:
             await asyncio.sleep(_POLL)
 
     def sparks(self, request: Request) -> Response:
-        """The sparklines of some calls, in the order asked for; null for those there was no time for."""
+        """The sparklines of some calls, in the order asked for; null for those that are to be asked for again."""
         until = time.monotonic() + _SPARK_SECONDS
         wanted = request.query_params.getlist("id")[:_SPARKS]
-        return JSONResponse([self._spark(pasted) if time.monotonic() < until else None for pasted in wanted])
+        found: list[dict[str, str] | None] = [self._spark(pasted) for pasted in wanted[:1]]  # progress, however slow
+        found += [self._spark(pasted) if time.monotonic() < until else None for pasted in wanted[1:]]
+        return JSONResponse(found)
 
-    def _spark(self, pasted: str) -> dict[str, str] | None:
+    def _spark(self, pasted: str) -> dict[str, str]:
         try:
             return spark(find_call(self._store, pasted))
         except (NotFound, Ambiguous):
-            return None
+            return {}
 
-    def static(self, request: Request) -> Response:
+    async def static(self, request: Request) -> Response:
         """Our own files, by a fixed list: no path is ever made of what was asked for."""
         found = STATIC.get(request.path_params["name"])
         if found is None:
             return _not_there(request, None)
-        return Response(page.static(found[0]), media_type=found[1])
+        names, kind = found
+        return Response("".join(map(page.static, names)), media_type=kind)
 
     def _find(self, pasted: str) -> CallView | Response:
         try:

@@ -15,7 +15,7 @@ from otel_logging.search.call_view import state_of
 from otel_logging.search.one_call import belongs, find_call, seen_traces
 from otel_logging.search.spans import Owners
 from otel_logging.search.tail import Tail
-from otel_logging.web.page import render_rows, render_top
+from otel_logging.web.page import details_of, render_rows, render_top
 from otel_logging.web.rows import Because, Row, fingerprint, gap_rows, record_row, rows_of, span_row
 
 if TYPE_CHECKING:
@@ -119,4 +119,4 @@ def event(name: str, data: Any, place: str) -> str:
 
 
 def _payload(rows: list[Row], gone: list[str]) -> dict[str, Any]:
-    return {"html": render_rows(rows), "details": {row.key: row.details for row in rows if row.details}, "gone": gone}
+    return {"html": render_rows(rows), "details": details_of(rows), "gone": gone}

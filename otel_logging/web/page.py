@@ -23,6 +23,8 @@ from otel_logging.web.rows import Row, rows_of
 from otel_logging.web.timeline import BAR, COLUMNS, STRIP, timeline_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import jinja2
 
     from otel_logging.search.call_view import CallView
@@ -34,6 +36,7 @@ STATIC = HERE / "static"
 SUMMARY_EVENT = "otel_logging.call.summary"  # the record in which a process says what became of a call's records
 MOST_ROWS = 20_000  # records on one page; a longer call has several parts
 UPLOT, UPLOT_CSS = "uplot-1.6.32.min.js", "uplot-1.6.32.min.css"
+_FIRST, _LATER = 8_192, 131_072  # characters of a page's first piece, and of the others
 CSS, MODULE = "page.css", "page.js"
 
 
@@ -90,9 +93,29 @@ def render_call_html(view: CallView, *, now: int | None = None) -> str:
     )  # fmt: skip
 
 
-def render_call(view: CallView, *, cursor: str, start: int = 0, most: int = MOST_ROWS) -> str:
-    """The call as a page of the server; `cursor` is where following it goes on."""
-    return _render("call.html", mode="serve", cursor=cursor, **call_context(view, start=start, most=most))
+def render_call(view: CallView, *, cursor: str, start: int = 0, most: int = MOST_ROWS) -> Iterator[str]:
+    """The call as a page of the server, in pieces: a browser paints the head while the rows are being written.
+
+    Args:
+        view: the call.
+        cursor: where following it goes on.
+        start: number of the first row, for a call that is longer than `most`.
+        most: rows on one page.
+    """
+    values = call_context(view, start=start, most=most)
+    return _pieces(_environment().get_template("call.html").generate(mode="serve", cursor=cursor, **values))
+
+
+def _pieces(parts: Iterator[str]) -> Iterator[str]:
+    held: list[str] = []
+    size, enough = 0, _FIRST
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size > enough:
+            yield "".join(held)
+            held, size, enough = [], 0, _LATER
+    yield "".join(held)
 
 
 def render_top(view: CallView) -> str:
@@ -114,6 +137,7 @@ def call_context(view: CallView, *, start: int = 0, most: int = MOST_ROWS) -> di
     """What `call.html` and `top.html` print."""
     rows = rows_of(view)
     part = part_of(len(rows), start, most)
+    turns = turns_of(view.records, view.spans)
     shown = rows[part.start : part.end]
     errors = [row for row in rows if row.kind == "record" and "e" in row.classes.split()]
     return {
@@ -122,9 +146,10 @@ def call_context(view: CallView, *, start: int = 0, most: int = MOST_ROWS) -> di
         "href": call_path(view.call_sid or (view.trace_ids[0] if view.trace_ids else "")),
         "head": _header(view, errors),
         "timeline": timeline_of(view),
-        "turns": turns_of(view.records, view.spans),
+        "turns": turns,
+        "longest": max((turn.latency or 0.0 for turn in turns), default=0.0),
         "rows": shown,
-        "details": {row.key: row.details for row in shown if row.details},
+        "details": details_of(shown),
         "part": part,
         "geometry": {"columns": COLUMNS, "strip": STRIP, "bar": BAR},
         "harmless": harmless,
@@ -161,6 +186,22 @@ def stacked(turn: Turn, longest: float) -> list[Stacked]:
         name = "unattributed" if rest >= 0 else "overlap"
         bars.append(Stacked(name, round(x, 2), round(max(rest, 0) * scale, 2), rest, 9))
     return bars
+
+
+def details_of(rows: list[Row]) -> dict[str, Any]:
+    """What opened rows show, for the page's script: by key, each resource only once."""
+    resources: dict[str, int] = {}
+    listed: list[dict[str, str]] = []
+    found: dict[str, Any] = {}
+    for row in rows:
+        if not row.details:
+            continue
+        mark = repr(row.details["resource"])
+        if mark not in resources:
+            resources[mark] = len(listed)
+            listed.append(row.details["resource"])
+        found[row.key] = {**row.details, "resource": resources[mark]}
+    return {"rows": found, "resources": listed}
 
 
 def part_of(total: int, start: int, most: int) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,22 @@ DEAD_AIR = 10 * clock.NANOS
 TRIGGER = "otel_logging.trigger"
 _BESIDE = 4  # attributes shown in the row itself
 _BESIDE_LONG = 48
-_OWN = ("otel_logging.", "code.", "exception.", "event.", "otel.", "turn.", "telemetry.", "log.", "thread.", "process.")
+_OWN = (
+    "call_sid",
+    "trace_id",
+    "span_id",
+    "event_name",
+    "otel_logging.",
+    "code.",
+    "exception.",
+    "event.",
+    "otel.",
+    "turn.",
+    "telemetry.",
+    "log.",
+    "thread.",
+    "process.",
+)
 _REASONS = {
     "error": "an ERROR was logged",
     "critical": "a CRITICAL was logged",
@@ -91,24 +107,33 @@ class Because:
     """Why frames were recovered: the trigger that the record names, and the first error at or after it."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self._errors = [
-            (record.time, record.service)
-            for record in records
-            if record.level in {"ERROR", "CRITICAL"} and not record.recovered
-        ]
+        self._errors: dict[str, list[int]] = {}  # by service, and of all under the empty name
+        for record in records:
+            if record.level in {"ERROR", "CRITICAL"} and not record.recovered and record.time:
+                self._errors.setdefault(record.service, []).append(record.time)
+        self._all = sorted((time, service) for service, times in self._errors.items() for time in times)
+        for times in self._errors.values():
+            times.sort()
 
     def of(self, record: Record, first: int) -> str:
         """A sentence; empty for a record that is not recovered."""
         if not record.recovered:
             return ""
         trigger = as_text(record.attributes.get(TRIGGER))
-        sentence = f"recovered because {_REASONS.get(trigger, trigger or 'its call went wrong')}"
-        if trigger in {"error", "critical", "exception"}:
-            after = [(time, service) for time, service in self._errors if time >= record.time]
-            if after:
-                time, service = min(after, key=lambda error: (error[1] != record.service, error[0]))
-                sentence += f" at {clock.relative(time - first)} in {harmless(service) or '(no name)'}"
+        sentence = f"recovered because {_REASONS.get(trigger, harmless(trigger) or 'its call went wrong')}"
+        if trigger in {"error", "critical", "exception"} and (found := self._after(record)):
+            time, service = found
+            sentence += f" at {clock.relative(time - first)} in {harmless(service) or '(no name)'}"
         return sentence
+
+    def _after(self, record: Record) -> tuple[int, str] | None:
+        """The first error from the record on: of its own service, or else of any."""
+        own = self._errors.get(record.service, [])
+        at = bisect_left(own, record.time)
+        if at < len(own):
+            return own[at], record.service
+        at = bisect_left(self._all, (record.time, ""))
+        return self._all[at] if at < len(self._all) else None
 
 
 def record_row(record: Record, first: int, key: str, because: Because) -> Row:
@@ -121,15 +146,11 @@ def record_row(record: Record, first: int, key: str, because: Because) -> Row:
         marks.append("rec")
     elif TRIGGER in record.attributes:
         marks.append("let")
-    pairs = [
-        (harmless(key), harmless(as_text(value)))
-        for key, value in record.attributes.items()
-        if not key.startswith(_OWN)
-    ]
+    pairs = [(harmless(key), "\n".join(harmless_lines(as_text(value)))) for key, value in attributes_of(record)]
     details: dict[str, Any] = {
         "time": clock.rfc3339(record.time) if record.time else "unknown",
-        "pairs": [(harmless(key), "\n".join(harmless_lines(as_text(value)))) for key, value in attributes_of(record)],
-        "resource": {harmless(key): harmless(as_text(value)) for key, value in record.resource.items()},
+        "pairs": pairs,
+        "resource": resource_of(record),
     }
     if exception:
         details["exception"] = exception
@@ -150,10 +171,17 @@ def record_row(record: Record, first: int, key: str, because: Because) -> Row:
         service=harmless(record.service),
         logger=harmless(record.logger),
         classes=" ".join(filter(None, marks)),
-        beside=[pair for pair in pairs if len(pair[1]) <= _BESIDE_LONG][:_BESIDE],
+        beside=[pair for pair in pairs if len(pair[1]) <= _BESIDE_LONG and not pair[0].startswith(_OWN)][:_BESIDE],
         last_line=exception.rpartition("\n")[2][:SHOWN],
         details=details,
     )
+
+
+def resource_of(record: Record) -> dict[str, str]:
+    """The record's resource as text; thousands of records share one."""
+    if not record.resource:
+        return {}
+    return {harmless(key): harmless(as_text(value)) for key, value in record.resource.items()}
 
 
 def attributes_of(record: Record) -> Iterator[tuple[str, Any]]:
@@ -205,7 +233,7 @@ def _gap(before: int, after: int, first: int) -> Row:
     length = after - before
     return Row(
         kind="gap",
-        key=f"g{before}",
+        key=f"g{before}-{after}",
         # Just behind the record before it, which the sort above keeps in front.
         at=(before - first) / 1e6 + 1e-6,
         when=clock.relative(before - first),

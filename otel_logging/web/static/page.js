@@ -42,6 +42,7 @@ async function sparklines() {
     const answer = await fetch(`/sparks?${query}`);
     if (!answer.ok) return;
     const paths = await answer.json();
+    waiting.unshift(...some.filter((_, number) => !paths[number])); // a slow store answers a few at a time
     some.forEach((svg, number) => {
       for (const [name, d] of Object.entries(paths[number] ?? {})) {
         const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
@@ -63,7 +64,7 @@ function read() {
   for (const [key, value] of words) {
     if (key === "attr" || key === "-attr") {
       const cut = value.indexOf("=");
-      attrs.push({ not: key[0] === "-", key: value.slice(0, cut), value: value.slice(cut + 1) });
+      attrs.push({ not: key[0] === "-", key: value.slice(0, cut).replace(/%3D/g, "=").replace(/%25/g, "%"), value: value.slice(cut + 1) });
     } else if (FACTS.includes(key.replace(/^-/, ""))) {
       attrs.push({ not: key[0] === "-", key: key.replace(/^-/, ""), value });
     }
@@ -85,7 +86,7 @@ function write(change, step) {
   for (const { not, key, value } of state.attrs) {
     const minus = not ? "-" : "";
     if (FACTS.includes(key)) words.append(minus + key, value);
-    else words.append(`${minus}attr`, `${key}=${value}`);
+    else words.append(`${minus}attr`, `${key.replace(/[%=]/g, encodeURIComponent)}=${value}`);
   }
   if (state.from !== null) words.set("from", state.from);
   if (state.to !== null) words.set("to", state.to);
@@ -109,8 +110,14 @@ addEventListener("hashchange", anew);
 let details = null;
 const cached = new WeakMap();
 
+/** What the server said about rows: more than they show. Each resource comes once. */
+function learn({ rows, resources }) {
+  details ??= {};
+  for (const [id, known] of Object.entries(rows)) details[id] = { ...known, resource: resources[known.resource] };
+}
+
 function detail(row) {
-  details ??= JSON.parse($("details").textContent);
+  if (!details) learn(JSON.parse($("details").textContent));
   return details[row.id] ?? { pairs: [], resource: {} };
 }
 
@@ -381,15 +388,15 @@ function follow() {
     const end = atEnd();
     const box = make("template");
     box.innerHTML = html; // made by the server from the same escaping template as the page
-    details ??= JSON.parse($("details").textContent);
-    Object.assign(details, more);
+    if (!details) learn(JSON.parse($("details").textContent));
+    learn(more);
     for (const row of [...box.content.children]) {
       if ($(row.id)) continue;
       // Recovered records come late and belong earlier: look for the place from the end.
       let before = list.lastElementChild;
       while (before && Number(before.dataset.t) > Number(row.dataset.t)) before = before.previousElementSibling;
       before ? before.after(row) : list.prepend(row);
-      fresh++;
+      if (!row.classList.contains("gap")) fresh++;
     }
     for (const id of gone) $(id)?.remove(); // a gap that late records filled
     apply();
