@@ -122,8 +122,8 @@ def present(field: Field) -> list[str]:
         return [*parents(field), f"ContainsValue(Keys({holder(field)}), {text(field.path[-1])})"]
     if field.kind == "body":
         return [f"{BODY} != nil", f'{BODY} != ""']
-    empty = '""' if field.kind not in {*ID_FIELDS, "severity_number"} else text(no_id(field))
-    return [f"{path(field)} != {'0' if field.kind == 'severity_number' else empty}"]
+    empty = "0" if field.kind == "severity_number" else text(no_id(field) if field.kind in ID_FIELDS else "")
+    return [f"{path(field)} != {empty}"]
 
 
 def both(terms: Iterable[str]) -> str:

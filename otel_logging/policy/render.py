@@ -55,7 +55,7 @@ def render(policies: Iterable[Policy], *, approximate: bool = False) -> Rendered
         approximate: whether what cannot be said may come as near as it can, with a note, instead of being refused.
     """
     work = _Render(approximate=approximate)
-    good = [policy for policy in policies if work.takes(policy)]
+    good = [policy for policy in policies if work.takes(policy) and not work.guarded(policy, work.never)]
     conditions = [line for policy in _by_restriction(good) for line in work.guarded(policy, work.drops)]
     changing = sorted(good, key=lambda policy: policy.id)
     # All conditions are looked at before the first change.
@@ -124,6 +124,12 @@ class _Render:
         if not self._approximate:
             raise Inexpressible(place, what, f"{valid} (with --approximate, {instead})")
         self.notes.append(f"{_name(policy)}: {place}: {what}; {instead}")
+
+    def never(self, policy: Policy) -> Iterator[Line]:
+        """Something, if no record can match the policy."""
+        if ottl.both(ottl.matching(policy.match, frame=policy.frame)) == ottl.FALSE:
+            self.notes.append(f"{_name(policy)} is left out: it matches no record")
+            yield Line(ottl.FALSE, policy)
 
     def drops(self, policy: Policy) -> Iterator[Line]:
         """When the policy drops a record."""
