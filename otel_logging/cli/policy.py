@@ -1,4 +1,4 @@
-"""`otel-logging policy check|explain|eval|render`: which of them is meant, and nothing else. Each is a file of its own."""
+"""`otel-logging policy VERB`: which of its verbs is meant, and nothing else. Each is a file of its own."""
 
 from __future__ import annotations
 

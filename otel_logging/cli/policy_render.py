@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
     """Print or write the file; 1, and nothing is written, if something is refused or cannot be read."""
     parser = argparse.ArgumentParser(
         prog="otel-logging policy render",
-        description="Turn policies into processors of the OpenTelemetry Collector: filter/policies, transform/policies.",
+        description="Turn policies into processors of the OpenTelemetry Collector: filter/policies and the like.",
         allow_abbrev=False,
         epilog="Exit codes: 0 done, 1 refused, or a file cannot be read or written, 2 usage.",
     )
@@ -63,10 +63,9 @@ def main(argv: list[str]) -> int:
         except OSError as error:
             common.tell(f"{args.output}: cannot be written ({error.strerror or error})")
             return NOTHING
-    common.tell(
-        f"{common.plural(len(rendered.conditions), 'condition')}, {common.plural(len(rendered.statements), 'statement')}"
-        f", {common.plural(len(rendered.notes), 'note')}{f' in {args.output}' if args.output else ''}"
-    )
+    counts = {"condition": rendered.conditions, "statement": rendered.statements, "note": rendered.notes}
+    said = ", ".join(common.plural(len(lines), noun) for noun, lines in counts.items())
+    common.tell(f"{said} in {args.output}" if args.output else said)
     return DONE
 
 

@@ -39,7 +39,7 @@ def yaml_text(rendered: Rendered, command: str) -> str:
         command: what makes this file again.
     """
     lines = [
-        f"# Made by `{command}`: change the policies, not this file.",
+        *_wrapped(f"Made by `{command}`: change the policies, not this file.", "# ", "# "),
         "#",
         "# The same rules as in the application, for what other services send, and for whom no application decides:",
         "#     otelcol-contrib --config config.yaml --config policies.yaml",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from otel_logging.policy import patterns
 from otel_logging.policy.compiler import scanned
@@ -44,11 +44,10 @@ PATHS: Final = {
     "scope_schema_url": "scope.schema_url",
 }
 # As `group.severe`: by the number, and where there is none, by the text.
-NOT_SEVERE: Final = (
-    "log.severity_number < 13",
-    '(log.severity_number != 0 or not ContainsValue(["WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"], '
-    "ToUpperCase(log.severity_text)))",
+_SEVERE_TEXT: Final = (
+    'ContainsValue(["WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"], ToUpperCase(log.severity_text))'  # as `group` has
 )
+NOT_SEVERE: Final = ("log.severity_number < 13", f"(log.severity_number != 0 or not {_SEVERE_TEXT})")
 _COMPARE: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _FUNCTIONS: Final = {"starts_with": "HasPrefix", "ends_with": "HasSuffix"}
 _ANY_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
@@ -193,8 +192,7 @@ def _scalar(matcher: Matcher, place: str) -> list[str]:
             raise Inexpressible(place, "OTTL has no empty bytes", "at least one byte")
         literal = f"0x{value.hex()}"
     else:
-        assert isinstance(value, int | float)
-        literal = number(value, place)
+        literal = number(cast("float", value), place)
     guard = present(field) if field.kind == "severity_number" else parents(field)
     return [*guard, f"{path(field)} {operator} {literal}"]
 

@@ -42,7 +42,7 @@ def statements(policy: Policy, flag: str) -> Iterator[str]:
 def shared(policy: Policy) -> bool:
     """Whether the policy changes what records share: their resource or their scope."""
     changed = policy.transform
-    operations = (*changed.remove, *changed.redact, *changed.rename, *changed.add)
+    operations: list[Remove | Redact | Rename | Add] = [*changed.remove, *changed.redact, *changed.rename, *changed.add]
     return any(one.field.kind.startswith(_SHARED) for one in operations)
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LIMITS: Final = (
-    "reaches the body and attributes that are text; not names of attributes, numbers, or what is nested, and it does "
-    "not see under which name a value stands"
+    "in the application these hold for every text of a record; the Collector reaches the body and attributes that are "
+    "text, not names of attributes, numbers, or what is nested, and does not see under which name a value stands"
 )
 _ATTRIBUTES: Final = "log.attributes"
 _OWN: Final = remembered("our own attributes")

@@ -7,14 +7,16 @@ that an override let through (`otel_logging.trigger`) is dropped by nothing. OTT
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otel_logging.policy import ottl, ottl_changes, ottl_privacy
 from otel_logging.policy.limit import SPACE, in_sample, threshold
 from otel_logging.policy.model import ID_FIELDS, Field, Keep, Policy
 from otel_logging.policy.ottl import Inexpressible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LET_THROUGH: Final = 'log.attributes["otel_logging.trigger"] == nil'
 _HEX_DIGITS: Final = 14  # of the 56 bits that decide about a sample
@@ -61,9 +63,7 @@ def render(policies: Iterable[Policy], *, approximate: bool = False) -> Rendered
     # All conditions are looked at before the first change.
     flags = [line for policy in changing for line in work.guarded(policy, _flag)]
     changes = [line for policy in changing for line in work.guarded(policy, _changes)]
-    texts = [line for policy in changing for line in work.guarded(policy, work.texts)]
-    if texts:
-        texts = [*map(Line, ottl_privacy.before()), *texts, *map(Line, ottl_privacy.after())]
+    texts = work.private(changing)
     for policy in good:
         work.tell_about(policy)
     return Rendered(tuple(conditions), (*flags, *changes, *texts), tuple(work.notes), tuple(work.refused))
@@ -142,7 +142,10 @@ class _Render:
             return
         terms = ottl.matching(policy.match, frame=policy.frame)
         if keep.kind == "sample" and keep.percent > 0:
-            earlier = [when for one, when in self._samplers if one.sample_key != policy.sample_key or not one.sample_key]
+            # Of one key, what the lower percentage keeps the higher keeps as well.
+            earlier = [
+                when for one, when in self._samplers if not one.sample_key or one.sample_key != policy.sample_key
+            ]
             self._samplers.append((policy, ottl.both(terms)))
             if policy.sample_key is None:
                 what = f"{keep.percent:g}% without a sample_key: what the application kept would be drawn again"
@@ -158,14 +161,26 @@ class _Render:
             terms = [*terms, *(ottl.negation([when]) for when in earlier), lot]
         yield Line(ottl.both([LET_THROUGH, *terms]), policy)
 
-    def texts(self, policy: Policy) -> Iterator[Line]:
-        """The redactions of a privacy policy."""
-        found = ottl_privacy.redactions(policy)
-        if found:
-            place, what = found[0][0], f"holds for every text in the application; here it {ottl_privacy.LIMITS}"
-            self._nearly(policy, place, what, "a policy without the class privacy", "it does what it can")
-            for statement in ottl_privacy.statements(policy):
-                yield Line(statement, policy)
+    def private(self, policies: Sequence[Policy]) -> list[Line]:
+        """The redactions of privacy policies, which are told about together: a mode brings many."""
+        private = [policy for policy in policies if ottl_privacy.redactions(policy)]
+        for source in dict.fromkeys(policy.source for policy in private):
+            names = ", ".join(repr(policy.id) for policy in private if policy.source == source)
+            said = f"{source or 'policies'}: {names}: {ottl_privacy.LIMITS}"
+            if self._approximate:
+                self.notes.append(said)
+            else:
+                self.refused.append(
+                    f"{said}; valid for the Collector: policies without the class privacy, --privacy off (with "
+                    "--approximate, they do what they can); nothing is rendered"
+                )
+        lines = [line for policy in private for line in self.guarded(policy, _private)]
+        return [*map(Line, ottl_privacy.before()), *lines, *map(Line, ottl_privacy.after())] if lines else []
+
+
+def _private(policy: Policy) -> Iterator[Line]:
+    for statement in ottl_privacy.statements(policy):
+        yield Line(statement, policy)
 
 
 def _flag(policy: Policy) -> Iterator[Line]:

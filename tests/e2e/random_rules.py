@@ -12,7 +12,7 @@ from typing import Any
 
 TEXTS = [
     "[AUDIO_DELTA] 480 bytes", "[audio_delta] x", "order 12345 paid $9.99", 'he said "no"\\n', "two\nlines\ttab", "a.b*c?",
-    "שלום 📞 [DB] loaded", "it's 50% ${HOME} $1 $$", "x", "", "0a1b", "TRUE", "7", "{\"a\":1}", "naïve ſtraße K", "\u202eABC",
+    "שלום 📞 [DB] loaded", "it's 50% ${HOME} $1 $$", "x", "", "0a1b", "TRUE", "7", '{"a":1}', "naïve ſtraße K", "\u202eABC",
 ]  # fmt: skip
 PARTS = ["[AUDIO_DELTA]", "order", "$", "\\n", '"', "\n", "'", "שלום", "a.b", "0a", "s", "", "K", "}", "\u202e"]
 REGEXES = [
@@ -60,16 +60,19 @@ def any_value(random: Random, depth: int = 0) -> dict[str, Any]:
 
 def attributes(random: Random) -> list[dict[str, Any]]:
     """Attributes; `conv`, which policies sample by, is one of the types that have a hash in the Collector."""
-    found = [{"key": key, "value": any_value(random)} for key in random.sample(KEYS, random.randrange(5))]
+    found = [{"key": key, "value": any_value(random)} for key in random.sample(KEYS, random.randrange(2, 7))]
     if random.random() < 0.5:
         inner = [{"key": "deep", "value": any_value(random)}] if random.random() < 0.5 else []
-        values = [{"key": "path", "value": any_value(random)}, {"key": "inner", "value": {"kvlistValue": {"values": inner}}}]
+        values = [
+            {"key": "path", "value": any_value(random)},
+            {"key": "inner", "value": {"kvlistValue": {"values": inner}}},
+        ]
         found.append({"key": "http", "value": {"kvlistValue": {"values": values}}})
     if random.random() < 0.7:
         conv: Any = random.choice([f"c{random.randrange(50)}", random.randrange(50), random.random() < 0.5])
         kind = "boolValue" if isinstance(conv, bool) else "intValue" if isinstance(conv, int) else "stringValue"
         found.append({"key": "conv", "value": {kind: conv}})
-    if random.random() < 0.1:
+    if random.random() < 0.4:
         found.append({"key": "nothing", "value": {}})
     return found
 
@@ -89,7 +92,11 @@ def record(random: Random, name: str) -> dict[str, Any]:
     }
     if random.random() < 0.1:
         made["attributes"].append({"key": "otel_logging.trigger", "value": {"stringValue": "error"}})
-    scope = {"name": random.choice(["", "server.media", "x"]), "version": random.choice(["", "1.0"]), "attributes": attributes(random)}
+    scope = {
+        "name": random.choice(["", "server.media", "x"]),
+        "version": random.choice(["", "1.0"]),
+        "attributes": attributes(random),
+    }
     scope_logs = {"scope": scope, "logRecords": [made], "schemaUrl": random.choice(URLS)}
     resource = {"attributes": attributes(random)}
     return {"resource": resource, "scopeLogs": [scope_logs], "schemaUrl": random.choice(URLS)}
@@ -98,7 +105,9 @@ def record(random: Random, name: str) -> dict[str, Any]:
 def selector(random: Random, *, standard: bool = False) -> dict[str, Any]:
     """A field, or with `standard` one that can be changed."""
     if random.random() < 0.5:
-        fields = [field for field in FIELDS if not (standard and field in {"severity_number", "scope_name", "scope_version"})]
+        fields = [
+            field for field in FIELDS if not (standard and field in {"severity_number", "scope_name", "scope_version"})
+        ]
         return {"log_field": random.choice(fields)}
     return {random.choice(HOMES): random.choice([*KEYS, *KEYS, *NESTED, "conv", "nothing"])}
 
@@ -106,7 +115,21 @@ def selector(random: Random, *, standard: bool = False) -> dict[str, Any]:
 def matcher(random: Random) -> dict[str, Any]:
     """One condition."""
     kind = random.choice(
-        ["exact", "regex", "regex", "starts_with", "ends_with", "contains", "exists", "equals", "equals", "gt", "gte", "lt", "lte"]
+        [
+            "exact",
+            "regex",
+            "regex",
+            "starts_with",
+            "ends_with",
+            "contains",
+            "exists",
+            "equals",
+            "equals",
+            "gt",
+            "gte",
+            "lt",
+            "lte",
+        ]
     )
     value: Any
     if kind == "regex":
@@ -114,7 +137,9 @@ def matcher(random: Random) -> dict[str, Any]:
     elif kind == "exists":
         value = random.random() < 0.7
     elif kind == "equals":
-        value = random.choice([*TEXTS, *NUMBERS, True, False, {"hex_value": "0a1b"}, *TRACES[1:], *SPANS[1:], *SEVERITY_TEXTS])
+        value = random.choice(
+            [*TEXTS, *NUMBERS, True, False, {"hex_value": "0a1b"}, *TRACES[1:], *SPANS[1:], *SEVERITY_TEXTS]
+        )
     elif kind in {"gt", "gte", "lt", "lte"}:
         value = random.choice([*NUMBERS, 9, 13])
     else:
@@ -131,13 +156,15 @@ def transform(random: Random) -> dict[str, Any]:
     """Some operations of some kinds."""
     made: dict[str, Any] = {}
     if random.random() < 0.4:
-        made["remove"] = [selector(random, standard=True)]
+        made["remove"] = [selector(random, standard=True) for _ in range(random.randrange(1, 3))]
     if random.random() < 0.7:
-        made["redact"] = [_redaction(random) for _ in range(random.randrange(1, 3))]
-    if random.random() < 0.4:
+        made["redact"] = [_redaction(random) for _ in range(random.randrange(1, 4))]
+    if random.random() < 0.5:
         home = random.choice(HOMES)
         path = random.choice([*KEYS, *NESTED])
-        made["rename"] = [{f"from_{home}": path, "to": random.choice(["user", "new", "path"]), "upsert": random.random() < 0.5}]
+        made["rename"] = [
+            {f"from_{home}": path, "to": random.choice(["user", "new", "path"]), "upsert": random.random() < 0.5}
+        ]
     if random.random() < 0.4:
         value = random.choice(["", "new", "$1", "00112233445566778899aabbccddee00", "0123456789abcde0"])
         made["add"] = [{**selector(random, standard=True), "value": value, "upsert": random.random() < 0.5}]
@@ -155,17 +182,34 @@ def _redaction(random: Random) -> dict[str, Any]:
 
 def policy(random: Random, number: int) -> dict[str, Any]:
     """One policy."""
-    log: dict[str, Any] = {"match": [matcher(random) for _ in range(random.choice([1, 1, 2, 2, 3]))]}
+    # Most records meet every second policy, so that several have a say in one record.
+    broad = random.choice(
+        [
+            {"log_field": "body"},
+            {"log_attribute": "user"},
+            {"log_attribute": ["http", "path"]},
+            {"log_attribute": "nothing"},
+        ]
+    )
+    matchers = [{**broad, "exists": True}] if random.random() < 0.6 else [matcher(random)]
+    log: dict[str, Any] = {"match": [*matchers, *(matcher(random) for _ in range(random.choice([0, 0, 1, 1, 2])))]}
     made = {"id": f"p{random.randrange(90)}-{number}", "log": log}
     fate = random.random()
-    if fate < 0.35:
+    if fate < 0.25:
         log["keep"] = "none"
-    elif fate < 0.6:
+    elif fate < 0.5:
         log["keep"] = random.choice(["0%", "10%", "50%", "50%", "99.5%", "100%"])
-        key: dict[str, Any] = random.choice([{"log_attribute": "conv"}, {"log_attribute": "conv"}, {"resource_attribute": "conv"}, {"log_field": "trace_id"}])
+        key: dict[str, Any] = random.choice(
+            [
+                {"log_attribute": "conv"},
+                {"log_attribute": "conv"},
+                {"resource_attribute": "conv"},
+                {"log_field": "trace_id"},
+            ]
+        )
         log["sample_key"] = key
-        log["match"].append({**key, "exists": True})
-    if fate >= 0.35 and random.random() < 0.7:
+        log["match"] = [*log["match"][: random.randrange(2)], {**key, "exists": True}]
+    if fate >= 0.25 and random.random() < 0.8:
         log["transform"] = transform(random)
     if random.random() < 0.3:
         made["labels"] = [{"key": "otel-logging.class", "value": {"string_value": "frame"}}]
