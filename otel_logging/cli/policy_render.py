@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_logging.cli import DONE, NOTHING, common
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from otel_logging.policy.load import Loaded
     from otel_logging.settings import Settings
+
+_NO_PRIVACY: Final = "none"  # beside what OTEL_LOGGING_PRIVACY may be
 
 
 def main(argv: list[str]) -> int:
@@ -26,7 +30,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--policies", metavar="FILE", nargs="+", help="as OTEL_LOGGING_POLICIES, which is the default; or several words"
     )
-    parser.add_argument("--privacy", metavar="MODE", help="as OTEL_LOGGING_PRIVACY, which is the default")
+    parser.add_argument(
+        "--privacy", metavar="MODE", help="as OTEL_LOGGING_PRIVACY, the default; none: none of the bundled"
+    )
     parser.add_argument(
         "--approximate", action="store_true", help="what the Collector cannot do exactly comes near, with a note"
     )
@@ -41,7 +47,8 @@ def main(argv: list[str]) -> int:
     from otel_logging.policy.render import render
     from otel_logging.policy.sets import asked_for
 
-    policies, loaded = asked_for(read.policies, read.privacy)
+    privacy = _NO_PRIVACY if args.privacy == _NO_PRIVACY else read.privacy
+    policies, loaded = asked_for(read.policies, privacy)
     for sentence in loaded.errors:
         common.tell(sentence)
     rendered = render(policies, approximate=args.approximate)
@@ -53,7 +60,7 @@ def main(argv: list[str]) -> int:
         common.print_json([{**content, "notes": list(rendered.notes), "refused": list(rendered.refused)}])
     if failed:
         return NOTHING
-    text = yaml_text(rendered, _command(read, approximate=args.approximate))
+    text = yaml_text(rendered, _command(read.policies, privacy, approximate=args.approximate))
     if args.output is None:
         if not args.json:
             common.print_lines(text.splitlines())
@@ -72,10 +79,11 @@ def main(argv: list[str]) -> int:
 def _settings(args: argparse.Namespace) -> Settings:
     from otel_logging import settings
 
-    read = settings.read({"policies": ",".join(args.policies) if args.policies else None, "privacy": args.privacy})
+    privacy = None if args.privacy == _NO_PRIVACY else args.privacy
+    read = settings.read({"policies": ",".join(args.policies) if args.policies else None, "privacy": privacy})
     for problem in read.problems:
         if problem.startswith("OTEL_LOGGING_PRIVACY="):
-            if args.privacy is not None:
+            if privacy is not None:
                 raise ValueError(problem)
             common.tell(problem)
     return read
@@ -86,6 +94,6 @@ def _unread(loaded: Loaded) -> bool:
     return len(loaded.errors) > sum(len(policy.errors) for policy in loaded.policies)
 
 
-def _command(read: Settings, *, approximate: bool) -> str:
-    words = ["otel-logging", "policy", "render", "--to", "collector", "--policies", ",".join(read.policies)]
-    return shlex.join([*words, "--privacy", read.privacy, *(["--approximate"] if approximate else [])])
+def _command(policies: Sequence[str], privacy: str, *, approximate: bool) -> str:
+    words = ["otel-logging", "policy", "render", "--to", "collector", "--policies", ",".join(policies)]
+    return shlex.join([*words, "--privacy", privacy, *(["--approximate"] if approximate else [])])

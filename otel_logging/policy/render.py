@@ -171,8 +171,8 @@ class _Render:
                 self.notes.append(said)
             else:
                 self.refused.append(
-                    f"{said}; valid for the Collector: policies without the class privacy, --privacy off (with "
-                    "--approximate, they do what they can); nothing is rendered"
+                    f"{said}; valid for the Collector: policies without the class privacy, --privacy none for your "
+                    "own policies alone (with --approximate, they do what they can); nothing is rendered"
                 )
         lines = [line for policy in private for line in self.guarded(policy, _private)]
         return [*map(Line, ottl_privacy.before()), *lines, *map(Line, ottl_privacy.after())] if lines else []

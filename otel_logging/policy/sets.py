@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from otel_logging.policy.model import Policy
 
 BUNDLED: Final = "privacy"
-_MODES: Final = {"off": ("always",), "secrets": ("always", "secrets"), "strict": ("always", "secrets", "strict")}
+_MODES: Final = {
+    "off": ("always",),
+    "secrets": ("always", "secrets"),
+    "strict": ("always", "secrets", "strict"),
+    "none": (),  # no process has it: for rendering one's own policies alone
+}
 
 
 @functools.lru_cache(maxsize=len(_MODES))
 def privacy(mode: str) -> tuple[Policy, ...]:
-    """The bundled redactions that are in force in `mode`: `off`, `secrets` or `strict`."""
+    """The bundled redactions that are in force in `mode`: `off`, `secrets`, `strict`; or `none`."""
     wanted = _MODES[mode]
     return tuple(policy for policy in load([BUNDLED]).policies if policy.labels.get(PRIVACY_LABEL) in wanted)
 
@@ -36,7 +41,7 @@ def asked_for(sources: Sequence[str], mode: str) -> tuple[list[Policy], Loaded]:
 
     Args:
         sources: as for `load`. The bundled redactions need not be named: `mode` brings them.
-        mode: of OTEL_LOGGING_PRIVACY.
+        mode: of OTEL_LOGGING_PRIVACY, or `none`.
     """
     loaded = load([source for source in sources if source != BUNDLED])
     own = {policy.id for policy in loaded.policies if not policy.errors}

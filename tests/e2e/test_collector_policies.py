@@ -36,10 +36,13 @@ PRIVATE = [
 ]  # fmt: skip
 # Of two samples by different keys the lower percentage alone decides, and of one key both agree.
 SAMPLERS = [
-    {"id": "b", "log": {"match": [{"log_attribute": "conv", "exists": True}], "keep": "10%", "sample_key": {"log_attribute": "conv"}}},
-    {"id": "a", "log": {"match": [{"log_field": "trace_id", "exists": True}], "keep": "50%", "sample_key": {"log_field": "trace_id"}}},
-    {"id": "c", "log": {"match": [{"log_attribute": "conv", "exists": True}], "keep": "60%", "sample_key": {"log_attribute": "conv"}}},
-]  # fmt: skip
+    {"id": name, "log": {"match": [{**key, "exists": True}], "keep": keep, "sample_key": key}}
+    for name, keep, key in (
+        ("b", "20%", {"log_attribute": "conv"}),
+        ("a", "30%", {"log_field": "trace_id"}),
+        ("c", "60%", {"log_attribute": "conv"}),
+    )
+]
 
 
 class Clock:
