@@ -46,7 +46,7 @@ def yaml_text(rendered: Rendered, command: str) -> str:
         "# filter/policies drops a record for which one of its conditions holds; transform/policies changes the rest.",
     ]
     if rendered.notes:
-        lines += ["#", "# What is not as in the application:"]
+        lines += ["#", "# Notes:"]
         for note in rendered.notes:
             lines += _wrapped(note, "#   - ", "#     ")
     lines += ["", "processors:", f"  {FILTER}:", "    error_mode: ignore"]
