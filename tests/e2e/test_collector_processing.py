@@ -346,14 +346,12 @@ class TestDatadog:
             "error.kind": "ValueError", "error.message": "bad", "error.stack": "Traceback …", "exception.escaped": True,
         }  # fmt: skip
 
-    @pytest.mark.parametrize(
-        "name", ["status", "level", "Severity", "message", "msg", "service", "host", "trace_id", "date"]
-    )
-    def test_reserved_names(self, arrived, name):
+    def test_reserved_names(self, arrived):
         """An attribute that would take the place of the record's own gets another name."""
-        found = arrived(record("text", {name: "theirs"}))
-        assert found.attributes[f"app.{name}"] == "theirs"
-        assert name not in found.attributes
+        names = ["status", "level", "Severity", "message", "msg", "service", "host", "trace_id", "date"]
+        found = arrived(record("text", dict.fromkeys(names, "theirs")))
+        assert {f"app.{name}" for name in names} <= found.attributes.keys()
+        assert not found.attributes.keys() & set(names)
 
     def test_old_records(self, arrived):
         """Datadog takes 18 hours: what is older is dated now and says when it was."""
