@@ -23,6 +23,7 @@ VERBS: Final = {
     "call": "one call of all services in time order, whatever you paste: call id, trace id, traceparent, prefix",
     "search": "records by text, level, service, time, attribute, pattern",
     "calls": "the calls of the store, newest first",
+    "serve": "the calls as pages in a browser, on this machine only",
     "recall": "bring back what was remembered of a call that ended well",
     "policy": "why a record is kept or dropped, what is wrong with policy files: policy check|explain|eval",
     "stats": "what the store holds",

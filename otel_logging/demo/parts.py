@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the part that the first argument names. `voice` and `worker` replace this process; see `boot.run`."""
     part, *rest = argv
     try:
-        options = _parser(part).parse_args(rest)
+        options = parser(part).parse_args(rest)
     except SystemExit as stop:
         return int(stop.code or 0)
     if part == "caller":
@@ -39,7 +39,8 @@ def main(argv: Sequence[str]) -> int:
     return _become(part, voice(options) if part == "voice" else worker(options))
 
 
-def _parser(part: str) -> argparse.ArgumentParser:
+def parser(part: str) -> argparse.ArgumentParser:
+    """The command line of one part."""
     told = {
         "voice": "The voice service, under otel-logging. REDIS_URL or WORKER_URL says where its worker is.",
         "worker": "The worker, under otel-logging: of the queues in REDIS_URL if that is set, else by HTTP.",
