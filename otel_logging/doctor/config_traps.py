@@ -23,7 +23,8 @@ _SECRET: Final = re.compile(
     r"authorization|bearer[_-]?token|hmac[_-]?key|credentials?)$",
     re.IGNORECASE,
 )
-_NO_SECRET: Final = re.compile(r"\$\{|^\s*$")
+_NO_SECRET: Final = re.compile(r"^\s*$|\$\{")
+_WITH_DEFAULT: Final = re.compile(r"\$\{(?:env:)?\w+:-[^${}\s]")  # a secret for whoever sets none is none
 _EVERYWHERE: Final = re.compile(r"(?:^|[/:-])0\.0\.0\.0(?::|\}|$)|^\[::\]|^:\d+$")
 # Where nothing can wait: they write here and now, or nowhere.
 _WITHOUT_QUEUE: Final = frozenset({"debug", "file", "nop", "logging"})
@@ -78,7 +79,9 @@ def _open_doors(tree: Tree) -> Iterator[Finding]:
 
 def _secrets(tree: Tree) -> Iterator[Finding]:
     for keys, value in tree.walk():
-        if not isinstance(value, (str, int)) or isinstance(value, bool) or _NO_SECRET.search(str(value)):
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            continue
+        if _NO_SECRET.search(str(value)) and not _WITH_DEFAULT.search(str(value)):
             continue
         name = str(keys[-2] if isinstance(keys[-1], int) and len(keys) > 1 else keys[-1])
         below_api = name == "key" and len(keys) > 1 and keys[-2] == "api"

@@ -55,7 +55,10 @@ def examine(read: Settings, wishes: Wishes, environ: Mapping[str, str]) -> list[
         *disk.store_findings(read),
         *disk.spool_findings(read),
     ]
-    if "otlp" in read.logs_exporter and read.enabled:
+    if read.foreign_provider and read.enabled:
+        says = "records go where the application's own LoggerProvider sends them, which is not looked at here"
+        found.append(Finding("endpoint", SKIPPED, says))
+    elif "otlp" in read.logs_exporter and read.enabled:
         found += _waited(lambda: list(_endpoint(read, wishes)), wishes.wait)
     else:
         says = f"records go to {'+'.join(read.logs_exporter) if read.enabled else 'nobody'}, not to an OTLP endpoint"

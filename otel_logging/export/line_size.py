@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 250_000
 """Of one JSON line as UTF-8, its newline not counted."""
 SUSPECT: Final = MAX_BYTES // 4
-"""A line of so many characters may be too long: a character takes four bytes at most."""
+"""A line of more characters may be too long: a character takes four bytes at most. Shorter ones need not be asked."""
 CUT: Final = "otel_logging.cut"
 """On a line of which something was left out: how many extras."""
 
@@ -25,7 +25,7 @@ _MARKER_BYTES: Final = 64
 
 def too_long(line: str) -> bool:
     """Whether a line would not be taken whole."""
-    return len(line) > SUSPECT and _bytes(line) > MAX_BYTES
+    return _bytes(line) > MAX_BYTES
 
 
 def fitted(fields: dict[str, Any], fixed: Collection[str], encode: Callable[[Any], str]) -> str:

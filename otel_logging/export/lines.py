@@ -208,7 +208,7 @@ def json_line(
         line = neutralise_json(_encode(fields))
     except Exception:  # NaN, a cycle, an odd key, a dict that changes under us: the slow way knows them all
         line = neutralise_json(_encode(plain(fields)))
-    if line_size.too_long(line):
+    if len(line) > line_size.SUSPECT and line_size.too_long(line):
         return line_size.fitted(plain(fields), FIXED_KEYS, _safe)
     return line
 

@@ -70,6 +70,12 @@ class TestExitCodes:
         assert done.code == 0
         assert checks(done)["endpoint"]["verdict"] == "skipped"
 
+    def test_a_provider_of_the_applications_own(self, sink, run, monkeypatch):
+        """Where records go through somebody else's provider, nothing is claimed about its endpoint."""
+        monkeypatch.setenv("OTEL_LOGS_EXPORTER", "otel_logging")
+        assert checks(run("doctor", "--json"))["endpoint"]["verdict"] == "skipped"
+        assert not sink.requests
+
     def test_switched_off(self, sink, run, monkeypatch):
         """With the kill switch on, nothing is sent."""
         monkeypatch.setenv("OTEL_LOGGING", "off")

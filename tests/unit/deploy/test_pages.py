@@ -220,7 +220,7 @@ class TestConsole:
 
         assert f"{MAX_BYTES:,} bytes" in CONSOLE
         assert max(MAX_BYTES, EVENT_BYTES) < AGENT_BYTES
-        assert MAX_BYTES < min(EVENT_BYTES, OLD_AGENT_BYTES)
+        assert min(EVENT_BYTES, OLD_AGENT_BYTES) > MAX_BYTES
         for limit in (EVENT_BYTES, AGENT_BYTES, OLD_AGENT_BYTES):
             assert f"{limit:,}" in CONSOLE
 

@@ -192,6 +192,7 @@ class TestSecrets:
             {"exporters": {"datadog": {"api": {"key": "s3cr3tvalue"}}}},
             {"exporters": {"clickhouse": {"password": "s3cr3tvalue"}}},
             {"processors": {"redaction": {"hmac_key": "s3cr3tvalue"}}},
+            {"extensions": {"bearertokenauth": {"token": "${env:TOKEN:-s3cr3tvalue}"}}},
         ],
     )
     def test_is_never_shown(self, overlay, found):
@@ -206,6 +207,8 @@ class TestSecrets:
             exporter(tls={"key_file": "/certs/key.pem"}),
             {"extensions": {"bearertokenauth": {"filename": "/run/secrets/token"}}},
             exporter(headers={"x-api-key": "${file:/run/secrets/key}"}),
+            exporter(headers={"x-api-key": "${env:KEY:-}"}),
+            exporter(headers={"x-api-key": "${env:KEY:-${env:OTHER_KEY}}"}),
             {"exporters": {"file": {"key": "path", "create_directory": True}}},
         ],
     )
