@@ -51,10 +51,10 @@ def trap_findings(tree: Tree, *, overlaid: bool = False) -> Iterator[Finding]:
 def _used(tree: Tree, section: str) -> set[str]:
     """Names of components that some pipeline uses; of extensions, those in `service.extensions`."""
     if section == "extensions":
-        return set(map(str, tree.get("service", "extensions") or ()))
+        return set(tree.names("service", "extensions"))
     used: set[str] = set()
     for name, _ in tree.items("service", "pipelines"):
-        used.update(map(str, tree.get("service", "pipelines", name, section) or ()))
+        used.update(tree.names("service", "pipelines", name, section))
     return used
 
 
@@ -148,9 +148,9 @@ def _gives_up(retry: Any) -> bool:
 def _limiters(tree: Tree) -> Iterator[Finding]:
     for name, _ in tree.items("service", "pipelines"):
         at = ("service", "pipelines", name, "processors")
-        if {kind(str(one)) for one in tree.get(*at[:-1], "exporters") or ()} <= _HOLD_NOTHING:
+        if {kind(one) for one in tree.names(*at[:-1], "exporters")} <= _HOLD_NOTHING:
             continue
-        kinds = [kind(str(one)) for one in tree.get(*at) or ()]
+        kinds = [kind(one) for one in tree.names(*at)]
         if "memory_limiter" not in kinds:
             says = f"{tree.where(at)}: no memory_limiter: a back end that is down ends in the Collector being killed"
             yield Finding(CHECK, WARNING, says, "put memory_limiter first")
@@ -186,7 +186,7 @@ def _place_of(tree: Tree, section: str, name: str) -> str:
         return tree.where(("service", "extensions"))
     for pipeline, _ in tree.items("service", "pipelines"):
         keys = ("service", "pipelines", pipeline, section)
-        if name in map(str, tree.get(*keys) or ()):
+        if name in tree.names(*keys):
             return tree.where(keys)
     return f"service.pipelines: {section}"
 

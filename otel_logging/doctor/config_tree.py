@@ -47,6 +47,11 @@ class Tree:
         if isinstance(value, dict):
             yield from ((str(name), one) for name, one in value.items())
 
+    def names(self, *keys: Any) -> list[str]:
+        """The list at `keys` as texts; nothing if it is no list."""
+        value = self.get(*keys)
+        return [str(one) for one in value] if isinstance(value, list) else []
+
     def where(self, keys: Keys) -> str:
         """`file:line: a.b.c` for the value at `keys`, or for the nearest thing above it."""
         for length in range(len(keys), 0, -1):

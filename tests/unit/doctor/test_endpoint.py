@@ -22,7 +22,7 @@ HTTP, GRPC = "http/protobuf", "grpc"
 @pytest.fixture
 def look(monkeypatch):
     """Findings for an endpoint, by check: `look(url, protocol, HEADERS=…)`. A check that is told twice is a list."""
-    monkeypatch.setattr(endpoint, "SECONDS", 3.0)
+    monkeypatch.setattr(endpoint, "SECONDS", 20.0)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
