@@ -240,6 +240,20 @@ class TestOthers:
         told = [one for one in found({"service": {"extensions": ["health_check"]}}) if one.verdict == FAILED]
         assert [True for one in told if "not among service.extensions" in one.says] == [True]
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "service: {extensions: 5}",
+            "service: {extensions: {a: b}, pipelines: {logs: {receivers: otlp, processors: 3, exporters: [x]}}}",
+            "service: {pipelines: [logs]}",
+            "service: x\nexporters: [a]\nprocessors: 3\nreceivers: {otlp: [1, {endpoint: 5}]}",
+            "exporters: {x: {sending_queue: [], retry_on_failure: 3}}\nservice: {pipelines: {logs: {exporters: [x, [y]]}}}",
+        ],
+    )
+    def test_odd_shapes_are_no_trouble(self, text, found):
+        """What has another type than it should is left to the Collector to refuse; nothing raises."""
+        assert all(one.says for one in found(base=text))
+
     def test_an_overlay_alone_defines_no_pipelines(self, found):
         """What an overlay leaves to the main file is not held against it."""
         assert not found(base="exporters:\n  debug: {}\n")
