@@ -59,7 +59,7 @@ WHOLES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(WHOLES, min_size=1, max_size=3))
 def test_any_shape(tmp_path_factory, wholes):
     """Sections, pipelines and settings of any type, merged with one another, are no trouble."""
@@ -73,7 +73,7 @@ def test_any_shape(tmp_path_factory, wholes):
         assert (one.verdict == "ok") == (not one.cure)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode), st.integers(0, 200))
 def test_any_bytes(tmp_path_factory, data, at):
     """A file of any bytes, with a secret in it wherever it may be, is read without showing that."""
