@@ -18,7 +18,7 @@ RUN mkdir /queue
 
 FROM otel/opentelemetry-collector-contrib:0.159.0 AS collector
 COPY collector/*.yaml /etc/otelcol-contrib/
-# An empty volume takes over the owner of the folder that it is mounted on; ECS does so too.
+# An empty volume takes over the owner of the folder that it is mounted on; on ECS only where the image declares it.
 COPY --from=build --chown=10001:10001 /queue /var/lib/otelcol
 VOLUME /var/lib/otelcol
 USER 10001:10001

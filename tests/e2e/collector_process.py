@@ -1,14 +1,13 @@
 """The real Collector as a process of a test: with the configurations that people deploy, on free loopback ports.
 
 `Collector(folder, "config.yaml", "datadog.yaml", env={...})` names files of `collector/` (or paths, or dictionaries),
-merged as several `--config` are. On top comes what must be a test's own: ports, folders for queues and files. The rest
-is as deployed. `start`, `stop`, `kill` and `start` again keep ports and queues; `said` is all that it printed.
-What is sent to it, and what it makes of that, does not belong in here.
+merged as several `--config` are. What must be a test's own, ports and the folders for queues and files, it is told by
+the variables that `collector/config.yaml` reads. The rest is as deployed. `start`, `stop`, `kill` and `start` again keep
+ports and queues; `said` is all that it printed. What is sent to it, and what it makes of that, does not belong in here.
 """
 
 from __future__ import annotations
 
-import copy
 import http.client
 import os
 import re
@@ -40,9 +39,17 @@ class Collector:
         self.grpc_port, self.http_port, self._health_port, self._metrics_port = free_ports(4)
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.grpc_url = f"http://127.0.0.1:{self.grpc_port}"
-        self.env = dict(env or {})
+        self.env = {
+            "COLLECTOR_STATE_DIR": str(self.storage),
+            "COLLECTOR_OUTPUT_DIR": str(self.files),
+            "COLLECTOR_HEALTH_ENDPOINT": f"127.0.0.1:{self._health_port}",
+            "COLLECTOR_OTLP_GRPC_ENDPOINT": f"127.0.0.1:{self.grpc_port}",
+            "COLLECTOR_OTLP_HTTP_ENDPOINT": f"127.0.0.1:{self.http_port}",
+            "COLLECTOR_METRICS_HOST": "127.0.0.1",
+            "COLLECTOR_METRICS_PORT": str(self._metrics_port),
+            **(env or {}),
+        }
         self.configs = [self._written(number, one) for number, one in enumerate(configs)]
-        self.configs.append(self._written(len(configs), self._own()))
         self.output = folder / "collector.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -52,30 +59,6 @@ class Collector:
             path.write_text(yaml.safe_dump(dict(config), allow_unicode=True), "utf-8")
             return path
         return COLLECTOR / config
-
-    def _own(self) -> dict[str, Any]:
-        """What must be this test's own, for whatever parts the files have."""
-        asked = merged(*(yaml.safe_load(path.read_text("utf-8")) for path in self.configs))
-        own: dict[str, Any] = {"receivers": {}, "extensions": {}, "exporters": {}}
-        for name, settings in (asked.get("receivers") or {}).items():
-            if name.split("/")[0] == "otlp":
-                ports = {"grpc": self.grpc_port, "http": self.http_port}
-                protocols = {key: {"endpoint": f"127.0.0.1:{ports[key]}"} for key in settings["protocols"]}
-                own["receivers"][name] = {"protocols": protocols}
-        for name in asked.get("extensions") or {}:
-            if name.split("/")[0] == "health_check":
-                own["extensions"][name] = {"endpoint": f"127.0.0.1:{self._health_port}"}
-            if name.split("/")[0] == "file_storage":
-                # One folder for each: they may be of different sizes.
-                folder = self.storage / name.replace("/", "-")
-                folder.mkdir(exist_ok=True)
-                own["extensions"][name] = {"directory": str(folder)}
-        for name in asked.get("exporters") or {}:
-            if name.split("/")[0] == "file":
-                own["exporters"][name] = {"path": str(self.files / f"{name.replace('/', '-')}.jsonl")}
-        prometheus = {"host": "127.0.0.1", "port": self._metrics_port}
-        telemetry = {"metrics": {"readers": [{"pull": {"exporter": {"prometheus": prometheus}}}]}}
-        return {**{key: value for key, value in own.items() if value}, "service": {"telemetry": telemetry}}
 
     # Its life.
 
@@ -189,15 +172,3 @@ class Collector:
         """How it is, for an assertion's message."""
         code = None if self.process is None else self.process.poll()
         return f"Collector: exit code {code}\n{self.said[-6000:]}"
-
-
-def merged(*configs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Configurations put together as the Collector does with several `--config`: maps are merged, lists replaced."""
-    result: dict[str, Any] = {}
-    for config in configs:
-        for key, value in (config or {}).items():
-            if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
-                result[key] = merged(result[key], value)
-            else:
-                result[key] = copy.deepcopy(value)
-    return result

@@ -9,8 +9,6 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import pytest
-
 from otel_logging.demo import processes
 from otel_logging.search import local
 
@@ -54,20 +52,17 @@ def records_by_service(folder, call_sid):
     return found
 
 
-@pytest.mark.parametrize("between", ["redis", "http"])
-def test_parts_find_each_other(between, tmp_path, request):
-    """Voice service, worker and caller started apart: the call is answered, and both services' records are its own."""
+def test_parts_find_each_other(tmp_path):
+    """Voice service, worker and caller started apart: the call is answered, and both services' records are its own.
+
+    Here they speak HTTP; with the Redis between them that compose has, `test_compose_processes` starts them.
+    """
     ports = processes.free_ports(2)
-    if between == "redis":
-        env = environment(tmp_path, REDIS_URL=f"unix://{request.getfixturevalue('redis_socket')}")
-        work_arguments = []
-    else:
-        env = environment(tmp_path, WORKER_URL=f"http://127.0.0.1:{ports[1]}")
-        work_arguments = ["--port", str(ports[1])]
+    env = environment(tmp_path, WORKER_URL=f"http://127.0.0.1:{ports[1]}")
     url = f"http://127.0.0.1:{ports[0]}"
     logs = tmp_path / "worker.log", tmp_path / "voice.log"
     with (
-        part("worker", *work_arguments, env=env, log=logs[0]),
+        part("worker", "--port", str(ports[1]), env=env, log=logs[0]),
         part("voice", "--port", str(ports[0]), env=env, log=logs[1]),
     ):
         done = play(url, "--calls", "1", "--rounds", "2", "--pause", "0")

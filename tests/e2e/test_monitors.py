@@ -31,6 +31,7 @@ for number in (0, 1):
         log.info("call answered")
         for frame in range(3):
             log.info(f"[AUDIO_DELTA] response_id=resp_{frame}, bytes=320")
+        log.warning("the model is slow")
         if number:
             log.error("the model is gone")
 log.info("a line of no call")
@@ -67,7 +68,7 @@ def run_service(folder, url):
 
 
 COUNTED = {
-    "otel-logging-call-lines": 8,  # two answered, one error, three given back, two summaries
+    "otel-logging-call-lines": 10,  # two answered, two warnings, one error, three given back, two summaries
     "otel-logging-given-back-lines": 3,
     "otel-logging-calls-ended": 2,
     "otel-logging-calls-gone-wrong": 1,
@@ -81,8 +82,8 @@ def test_cloudwatch_filters_count_the_stored_lines(tmp_path):
         env = {**CREDENTIALS, "AWS_REGION": cloudwatch.region, "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": cloudwatch.url}
         with Collector(tmp_path / "collector", "config.yaml", "policies.yaml", "cloudwatch.yaml", env=env) as collector:
             run_service(tmp_path, collector.url)
-            # The eight, the line of no call, and the line at the start.
-            collector.until(lambda: len(cloudwatch.put()) >= 10, "ten events")
+            # The ten, the line of no call, and the line at the start.
+            collector.until(lambda: len(cloudwatch.put()) >= 12, "twelve events")
             collector.stop()
         messages = [event["message"] for event in _raw(cloudwatch)]
     counted = {
@@ -214,7 +215,7 @@ def test_cloudwatch_counts_what_the_collector_drops(tmp_path):
         env = {"DD_API_KEY": "0" * 32, "DD_OTLP_LOGS_ENDPOINT": f"{intake.url}/v1/logs"}
         with Collector(tmp_path, "config.yaml", "policies.yaml", "datadog.yaml", env=env) as collector:
             run_service(tmp_path, collector.url)
-            collector.until(lambda: collector.metric("otelcol_exporter_send_failed_log_records") >= 10, "drops")
+            collector.until(lambda: collector.metric("otelcol_exporter_send_failed_log_records") >= 12, "drops")
             lost = collector.metric("otelcol_exporter_send_failed_log_records")
             collector.stop()
             lines = [line for line in collector.said.splitlines() if line.startswith("{")]

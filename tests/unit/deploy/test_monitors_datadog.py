@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from datadog_api_client.configuration import Configuration
 from datadog_api_client.model_utils import ModelNormal, validate_and_convert_types
 from datadog_api_client.v1.model.monitor import Monitor
 
+import otel_logging
 from otel_logging.bridge import reasons
 from otel_logging.bridge.summary import LOGGER
+from otel_logging.testing import capture
 
 FOLDER = Path(__file__).parents[3] / "collector" / "monitors" / "datadog"
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "watch-the-volume.md"
@@ -101,6 +104,68 @@ def test_fields_are_ones_that_records_have(path):
     known = {"call_sid", "logger.name", "otel_logging.trigger", "otel_logging.recovered"}
     assert set(re.findall(r"@([\w.]+)", searched(path))) <= known
     assert set(re.findall(r"@logger\.name:(\S+)", searched(path))) <= {LOGGER}
+
+
+@pytest.fixture(scope="module")
+def arrived():
+    """Two calls, one of which fails, and a line of no call, as logs of the explorer: their attributes and status."""
+    logger = logging.getLogger("server.media")
+    with capture(service_name="voice") as sink:
+        for number in (0, 1):
+            with otel_logging.call(f"CA{number:032x}"):
+                logger.info("call answered")
+                for frame in range(3):
+                    logger.info(f"[AUDIO_DELTA] response_id=resp_{frame}, bytes=320")
+                logger.warning("the model is slow")
+                if number:
+                    logger.error("the model is gone")
+        logger.info("a line of no call")
+        sink.flush()
+        return [{**one.attributes, "status": one.level.lower()} for one in (*sink.records, *sink.summaries)]
+
+
+def fits(search, log):
+    """Whether a log is found by a search of the few forms that the monitors use; all terms must hold."""
+    terms = re.findall(r"-?[@\w.]+:(?:\([^)]*\)|\S+)|\*", search)
+    assert " ".join(terms) == search, f"a form that this test does not know: {search}"
+    return all(_term(term, log) for term in terms if term != "*")
+
+
+def _term(term, log):
+    if term.startswith("-"):
+        return not _term(term[1:], log)
+    name, _, wanted = term.removeprefix("@").partition(":")
+    value = log.get(name)
+    if wanted == "*":
+        return value is not None
+    if wanted.startswith(">"):
+        return isinstance(value, int) and value > int(wanted[1:])
+    return str(value).lower() in wanted.strip("()").split(" OR ")
+
+
+FOUND = {
+    ("lines-per-call", "lines"): 7,  # two answered, two warnings, one error, two summaries: not what was given back
+    ("lines-per-call", "calls"): 7,
+    ("loud-call", ""): 7,
+    ("calls-gone-wrong", "wrong"): 1,
+    ("calls-gone-wrong", "ended"): 2,
+    ("errors-per-call", "errors"): 1,
+    ("errors-per-call", "ended"): 2,
+    ("runaway", ""): 11,
+    ("silence", ""): 2,
+}
+
+
+def test_searches_find_what_arrives(arrived):
+    """Each search finds exactly the lines that it is about, among those of real calls."""
+    found = {}
+    for path in FILES:
+        monitor = read(path)
+        searches = {one["name"]: one["search"]["query"] for one in monitor["options"].get("variables", [])}
+        searches |= {"": one for one in re.findall(r'logs\("(.*?)"\)', monitor["query"])}
+        for name, search in searches.items():
+            found[path.stem, name] = sum(fits(search, log) for log in arrived)
+    assert found == FOUND
 
 
 def test_every_loss_is_watched():
