@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEALTH_PORT: Final = 13133
 METRICS_PORT: Final = 8888
-_SECONDS: Final = 3.0
+_SECONDS: Final = 5.0
 _TAIL_BYTES: Final = 4 * 1024 * 1024  # of each file: what was written just now is at its end
 _METRIC: Final = re.compile(r"^otelcol_(\w+?)(?:__\w+?)?(?:_total)?(?:\{([^\n]*)\})? (\S+)$", re.MULTILINE)
 _EXPORTER: Final = re.compile(r'(?:^|,)exporter="([^"]*)"')

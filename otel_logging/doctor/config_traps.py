@@ -23,20 +23,27 @@ _SECRET: Final = re.compile(
     r"authorization|bearer[_-]?token|hmac[_-]?key|credentials?)$",
     re.IGNORECASE,
 )
-_NO_SECRET: Final = re.compile(r"\$\{|^\s*$")
+_NO_SECRET: Final = re.compile(r"^\s*$|\$\{")
+_WITH_DEFAULT: Final = re.compile(r"\$\{(?:env:)?\w+:-[^${}\s]")  # a secret for whoever sets none is none
 _EVERYWHERE: Final = re.compile(r"(?:^|[/:-])0\.0\.0\.0(?::|\}|$)|^\[::\]|^:\d+$")
 # Where nothing can wait: they write here and now, or nowhere.
 _WITHOUT_QUEUE: Final = frozenset({"debug", "file", "nop", "logging"})
+_HOLD_NOTHING: Final = frozenset({"debug", "nop"})
 _SECTIONS: Final = ("receivers", "processors", "exporters")
 
 
-def trap_findings(tree: Tree) -> Iterator[Finding]:
-    """Every trap of a whole configuration, with its place."""
+def trap_findings(tree: Tree, *, overlaid: bool = False) -> Iterator[Finding]:
+    """Every trap of a whole configuration, with its place.
+
+    Args:
+        tree: all files together.
+        overlaid: whether it is made of several files: then what nothing uses was switched off by one of them.
+    """
     yield from _open_doors(tree)
     yield from _secrets(tree)
     yield from _queues(tree)
     yield from _limiters(tree)
-    yield from _references(tree)
+    yield from _references(tree, overlaid=overlaid)
     yield from _redaction(tree)
     yield from _placeholders(tree)
 
@@ -44,10 +51,10 @@ def trap_findings(tree: Tree) -> Iterator[Finding]:
 def _used(tree: Tree, section: str) -> set[str]:
     """Names of components that some pipeline uses; of extensions, those in `service.extensions`."""
     if section == "extensions":
-        return set(map(str, tree.get("service", "extensions") or ()))
+        return set(tree.names("service", "extensions"))
     used: set[str] = set()
     for name, _ in tree.items("service", "pipelines"):
-        used.update(map(str, tree.get("service", "pipelines", name, section) or ()))
+        used.update(tree.names("service", "pipelines", name, section))
     return used
 
 
@@ -72,7 +79,9 @@ def _open_doors(tree: Tree) -> Iterator[Finding]:
 
 def _secrets(tree: Tree) -> Iterator[Finding]:
     for keys, value in tree.walk():
-        if not isinstance(value, (str, int)) or isinstance(value, bool) or _NO_SECRET.search(str(value)):
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            continue
+        if _NO_SECRET.search(str(value)) and not _WITH_DEFAULT.search(str(value)):
             continue
         name = str(keys[-2] if isinstance(keys[-1], int) and len(keys) > 1 else keys[-1])
         below_api = name == "key" and len(keys) > 1 and keys[-2] == "api"
@@ -88,34 +97,44 @@ def _queues(tree: Tree) -> Iterator[Finding]:
     for name, settings in tree.items("exporters"):
         if kind(name) in _WITHOUT_QUEUE or name not in used:
             continue
-        at = ("exporters", name)
         if kind(name) == "datadog":
-            says = f"{tree.where(at)}: reports success whatever becomes of log records: no queue or retry keeps them"
+            at = tree.where(("exporters", name))
+            says = f"{at}: reports success whatever becomes of log records: no queue or retry keeps them"
             yield Finding(CHECK, WARNING, says, "use otlp_http to https://otlp.DD_SITE where records must not be lost")
             continue
-        storage = tree.get(*at, "sending_queue", "storage")
-        if tree.get(*at, "sending_queue", "enabled") is False:
-            says = f"{tree.where((*at, 'sending_queue', 'enabled'))}: without a queue, one slow back end holds up all"
-            yield Finding(CHECK, WARNING, says, "take it out, and give the queue `storage: file_storage`")
-        elif storage is None:
-            says = f"{tree.where((*at, 'sending_queue'))}: waits in memory only: a restart loses all that waits"
-            cure = "add the extension file_storage, and `sending_queue: {storage: file_storage}`"
-            yield Finding(CHECK, WARNING, says, cure)
-        elif tree.get("extensions", str(storage)) is None and str(storage) not in dict(tree.items("extensions")):
-            says = f"{tree.where((*at, 'sending_queue', 'storage'))}: there is no extension {storage}"
-            yield Finding(CHECK, FAILED, says, "define it below `extensions`")
-        elif str(storage) not in _used(tree, "extensions"):
-            says = f"{tree.where((*at, 'sending_queue', 'storage'))}: {storage} is not among service.extensions"
-            yield Finding(CHECK, FAILED, says, "add it there: without it, the Collector does not start")
-        if isinstance(settings, dict) and _gives_up(tree.get(*at, "retry_on_failure")):
-            says = f"{tree.where((*at, 'retry_on_failure'))}: gives up and drops records after 5 minutes of failures"
-            if tree.get(*at, "retry_on_failure", "enabled") is False:
-                says = f"{tree.where((*at, 'retry_on_failure', 'enabled'))}: drops records at the first failure"
-            elif tree.get(*at, "retry_on_failure", "max_elapsed_time") is not None:
-                says = f"{tree.where((*at, 'retry_on_failure', 'max_elapsed_time'))}: drops records after that time"
-            yield Finding(
-                CHECK, WARNING, says, "write `retry_on_failure: {enabled: true, max_elapsed_time: 0}`: without end"
-            )
+        yield from _queue(tree, name)
+        if isinstance(settings, dict):
+            yield from _retry(tree, name)
+
+
+def _queue(tree: Tree, name: str) -> Iterator[Finding]:
+    at = ("exporters", name, "sending_queue")
+    storage = tree.get(*at, "storage")
+    if tree.get(*at, "enabled") is False:
+        says = f"{tree.where((*at, 'enabled'))}: without a queue, one slow back end holds up all"
+        yield Finding(CHECK, WARNING, says, "take it out, and give the queue `storage: file_storage`")
+    elif storage is None:
+        says = f"{tree.where(at)}: waits in memory only: a restart loses all that waits"
+        cure = "add the extension file_storage, and `sending_queue: {storage: file_storage}`"
+        yield Finding(CHECK, WARNING, says, cure)
+    elif str(storage) not in dict(tree.items("extensions")):
+        says = f"{tree.where((*at, 'storage'))}: there is no extension {storage}"
+        yield Finding(CHECK, FAILED, says, "define it below `extensions`")
+    elif str(storage) not in _used(tree, "extensions"):
+        says = f"{tree.where((*at, 'storage'))}: {storage} is not among service.extensions"
+        yield Finding(CHECK, FAILED, says, "add it there: without it, the Collector does not start")
+
+
+def _retry(tree: Tree, name: str) -> Iterator[Finding]:
+    at = ("exporters", name, "retry_on_failure")
+    if not _gives_up(tree.get(*at)):
+        return
+    says = f"{tree.where(at)}: gives up and drops records after 5 minutes of failures"
+    if tree.get(*at, "enabled") is False:
+        says = f"{tree.where((*at, 'enabled'))}: drops records at the first failure"
+    elif tree.get(*at, "max_elapsed_time") is not None:
+        says = f"{tree.where((*at, 'max_elapsed_time'))}: drops records after that time"
+    yield Finding(CHECK, WARNING, says, "write `retry_on_failure: {enabled: true, max_elapsed_time: 0}`: without end")
 
 
 def _gives_up(retry: Any) -> bool:
@@ -129,7 +148,9 @@ def _gives_up(retry: Any) -> bool:
 def _limiters(tree: Tree) -> Iterator[Finding]:
     for name, _ in tree.items("service", "pipelines"):
         at = ("service", "pipelines", name, "processors")
-        kinds = [kind(str(one)) for one in tree.get(*at) or ()]
+        if {kind(one) for one in tree.names(*at[:-1], "exporters")} <= _HOLD_NOTHING:
+            continue
+        kinds = [kind(one) for one in tree.names(*at)]
         if "memory_limiter" not in kinds:
             says = f"{tree.where(at)}: no memory_limiter: a back end that is down ends in the Collector being killed"
             yield Finding(CHECK, WARNING, says, "put memory_limiter first")
@@ -143,7 +164,7 @@ def _limiters(tree: Tree) -> Iterator[Finding]:
             yield Finding(CHECK, FAILED, says, "write `check_interval: 1s`")
 
 
-def _references(tree: Tree) -> Iterator[Finding]:
+def _references(tree: Tree, *, overlaid: bool) -> Iterator[Finding]:
     """What pipelines name and nobody defines, and the other way round. Overlays alone define no pipelines."""
     if not dict(tree.items("service", "pipelines")):
         return
@@ -154,7 +175,7 @@ def _references(tree: Tree) -> Iterator[Finding]:
         for name in sorted(used - defined - connectors):
             at = _place_of(tree, section, name)
             yield Finding(CHECK, FAILED, f"{at}: {name} is not defined below `{section}`", "define it, or take it out")
-        for name in sorted(defined - used):
+        for name in sorted(defined - used) if section == "extensions" or not overlaid else ():
             says = f"{tree.where((section, name))}: is defined and used by nothing"
             cure = "add it to service.extensions" if section == "extensions" else "add it to a pipeline"
             yield Finding(CHECK, WARNING, says, f"{cure}, or take it out")
@@ -165,7 +186,7 @@ def _place_of(tree: Tree, section: str, name: str) -> str:
         return tree.where(("service", "extensions"))
     for pipeline, _ in tree.items("service", "pipelines"):
         keys = ("service", "pipelines", pipeline, section)
-        if name in map(str, tree.get(*keys) or ()):
+        if name in tree.names(*keys):
             return tree.where(keys)
     return f"service.pipelines: {section}"
 

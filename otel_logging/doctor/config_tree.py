@@ -47,6 +47,11 @@ class Tree:
         if isinstance(value, dict):
             yield from ((str(name), one) for name, one in value.items())
 
+    def names(self, *keys: Any) -> list[str]:
+        """The list at `keys` as texts; nothing if it is no list."""
+        value = self.get(*keys)
+        return [str(one) for one in value] if isinstance(value, list) else []
+
     def where(self, keys: Keys) -> str:
         """`file:line: a.b.c` for the value at `keys`, or for the nearest thing above it."""
         for length in range(len(keys), 0, -1):
@@ -87,14 +92,15 @@ def read(path: Path) -> Tree:
         tree.problems.append((f"{name}:{line}", f"is no YAML: {error.problem or 'cannot be read'}"))
         return tree
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        tree.problems.append((name, f"is no YAML: {' '.join(str(error).split())[:200]}"))
+        tree.problems.append((name, f"is no YAML ({type(error).__name__})"))
         return tree
     if node is None:
         return tree
     try:
         tree.value = _built(tree, name, node, (), ())
     except Exception as error:  # whatever its tags make of a value
-        tree.problems.append((name, f"cannot be understood: {' '.join(str(error).split())[:200]}"))
+        # Not the error's own text: it repeats the value, which may be a secret.
+        tree.problems.append((name, f"cannot be understood ({type(error).__name__})"))
         return tree
     if not isinstance(tree.value, dict):
         tree.problems.append((f"{name}:1", "is no map of receivers, exporters, service and the like"))

@@ -146,8 +146,9 @@ def _size(count: int) -> str:
 
 def spool_findings(read: Settings, now: float | None = None) -> Iterator[Finding]:
     """What waits for delivery, one line a destination; files of processes that are running are among them."""
-    if read.store is None or read.spool == "off" or not spool_files.SUPPORTED:
-        yield Finding("spool", SKIPPED, "nothing is spooled: no store, OTEL_LOGGING_SPOOL=off, or Windows")
+    why = _why_no_spool(read)
+    if why or read.store is None:
+        yield Finding("spool", SKIPPED, f"nothing is spooled: {why}")
         return
     moment = time.time() if now is None else now
     found = 0
@@ -170,6 +171,14 @@ def spool_findings(read: Settings, now: float | None = None) -> Iterator[Finding
         return
     if not found:
         yield Finding("spool", OK, "nothing waits for delivery", facts={"waiting_bytes": 0})
+
+
+def _why_no_spool(read: Settings) -> str:
+    if read.store is None:
+        return "there is no store"
+    if not spool_files.SUPPORTED:
+        return "this platform has no locks for its files"
+    return "OTEL_LOGGING_SPOOL=off" if read.spool == "off" else ""
 
 
 def _waiting(folder: Folder) -> list[tuple[int, float]]:

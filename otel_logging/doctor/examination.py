@@ -55,7 +55,10 @@ def examine(read: Settings, wishes: Wishes, environ: Mapping[str, str]) -> list[
         *disk.store_findings(read),
         *disk.spool_findings(read),
     ]
-    if "otlp" in read.logs_exporter and read.enabled:
+    if read.foreign_provider and read.enabled:
+        says = "records go where the application's own LoggerProvider sends them, which is not looked at here"
+        found.append(Finding("endpoint", SKIPPED, says))
+    elif "otlp" in read.logs_exporter and read.enabled:
         found += _waited(lambda: list(_endpoint(read, wishes)), wishes.wait)
     else:
         says = f"records go to {'+'.join(read.logs_exporter) if read.enabled else 'nobody'}, not to an OTLP endpoint"
@@ -94,8 +97,10 @@ def _endpoint(read: Settings, wishes: Wishes) -> Iterator[Finding]:
     if metrics is None and own:
         host = f"[{place.host}]" if ":" in place.host else place.host
         metrics = f"http://{host}:{collector.METRICS_PORT}/metrics"
-    outputs = [*wishes.outputs, *([read.store / "logs"] if read.store is not None else [])]
-    witnesses = roundtrip.Witnesses(metrics, [one for one in outputs if one.exists()], wishes.patience)
+    outputs = list(wishes.outputs)
+    if read.store is not None and (read.store / "logs").is_dir():
+        outputs.append(read.store / "logs")
+    witnesses = roundtrip.Witnesses(metrics, outputs, wishes.patience)
     yield roundtrip.round_trip(read, witnesses, roundtrip.new_call() if wishes.record else None)
 
 
@@ -109,7 +114,7 @@ def config_findings(paths: Sequence[Path]) -> list[Finding]:
     ]
     for tree in trees:
         found += config_keys.key_findings(tree)
-    found += config_traps.trap_findings(config_tree.merged(trees))
+    found += config_traps.trap_findings(config_tree.merged(trees), overlaid=len(trees) > 1)
     if worst(found) == OK:
         names = ", ".join(str(path) for path in paths)
         found.append(Finding(config_traps.CHECK, OK, f"{names}: no old keys and no known traps"))

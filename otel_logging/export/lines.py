@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otel_logging.export import line_size
 from otel_logging.export.text import neutralise, neutralise_json, passes, plain, safe_repr, type_name
 from otel_logging.export.tracebacks import shortened, stacktrace
 
@@ -28,6 +29,9 @@ FIXED_KEYS: Final = frozenset(
     {"timestamp", "level", "module", "message", "logger", "call_sid", "trace_id", "span_id", "service", "exception",
      "stack_info"}
 )  # fmt: skip
+# What Datadog reads off a JSON line as the record's own status, host and time before it looks at our keys.
+_TAKEN_BY_DATADOG: Final = frozenset({"@timestamp", "host", "hostname", "severity", "status"})
+_NO_EXTRAS: Final = FIXED_KEYS | _TAKEN_BY_DATADOG | {line_size.CUT}
 
 
 class Texts(NamedTuple):
@@ -164,13 +168,16 @@ def json_line(
 ) -> str:
     """One JSON object in the documented order of keys, UTF-8 kept readable, without a last newline.
 
+    Of a record that is too long for log drivers, the longest values are cut: see `line_size`.
+
     Args:
         record: where time, level, module, message, logger and exception come from.
         service: the service's name.
         call_sid: the call's id; left out when None, unless an extra of that name gives it.
         trace_id: as a number or as hex digits; left out when None or 0.
         span_id: as `trace_id`.
-        attributes: the caller's extras. One that bears the name of a fixed key appears as `extra.<name>`.
+        attributes: the caller's extras. One that bears the name of a fixed key, or of a key by which Datadog would
+            take it for the record's own, appears as `extra.<name>`.
         texts: message, exception and stack; rendered from the record when None.
     """
     message, exception, stack = texts or texts_of(record)
@@ -198,19 +205,26 @@ def json_line(
     if stack:
         fields["stack_info"] = stack
     try:
-        return neutralise_json(_encode(fields))
+        line = neutralise_json(_encode(fields))
     except Exception:  # NaN, a cycle, an odd key, a dict that changes under us: the slow way knows them all
-        return neutralise_json(_encode(plain(fields)))
+        line = neutralise_json(_encode(plain(fields)))
+    if len(line) > line_size.SUSPECT and line_size.too_long(line):
+        return line_size.fitted(plain(fields), FIXED_KEYS, _safe)
+    return line
+
+
+def _safe(value: Any) -> str:
+    return neutralise_json(_encode(value))
 
 
 def _add_extras(fields: dict[str, Any], attributes: Mapping[str, Any]) -> None:
     for key, value in attributes.items():
-        if type(key) is str and key not in fields and key not in FIXED_KEYS:
+        if type(key) is str and key not in fields and key not in _NO_EXTRAS:
             fields[key] = value
             continue
         name = key if isinstance(key, str) else safe_repr(key)
         if name == "call_sid" and value == fields.get("call_sid"):
             continue
-        while name in fields or name in FIXED_KEYS:
+        while name in fields or name in _NO_EXTRAS:
             name = "extra." + name
         fields[name] = value

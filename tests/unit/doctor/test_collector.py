@@ -87,7 +87,7 @@ class TestHealth:
     def test_usual_port_and_not_there(self, monkeypatch):
         """Where nobody named it, it may just not be there."""
         asked = []
-        monkeypatch.setattr(collector, "get", lambda url: asked.append(url))
+        monkeypatch.setattr(collector, "get", asked.append)
         finding, _ = collector.health_finding(None, "::1", own=True)
         assert (finding.verdict, asked) == (WARNING, ["http://[::1]:13133/"])
 

@@ -192,6 +192,7 @@ class TestSecrets:
             {"exporters": {"datadog": {"api": {"key": "s3cr3tvalue"}}}},
             {"exporters": {"clickhouse": {"password": "s3cr3tvalue"}}},
             {"processors": {"redaction": {"hmac_key": "s3cr3tvalue"}}},
+            {"extensions": {"bearertokenauth": {"token": "${env:TOKEN:-s3cr3tvalue}"}}},
         ],
     )
     def test_is_never_shown(self, overlay, found):
@@ -206,6 +207,8 @@ class TestSecrets:
             exporter(tls={"key_file": "/certs/key.pem"}),
             {"extensions": {"bearertokenauth": {"filename": "/run/secrets/token"}}},
             exporter(headers={"x-api-key": "${file:/run/secrets/key}"}),
+            exporter(headers={"x-api-key": "${env:KEY:-}"}),
+            exporter(headers={"x-api-key": "${env:KEY:-${env:OTHER_KEY}}"}),
             {"exporters": {"file": {"key": "path", "create_directory": True}}},
         ],
     )
@@ -236,6 +239,20 @@ class TestOthers:
         """A queue's storage must be among the extensions of the service."""
         told = [one for one in found({"service": {"extensions": ["health_check"]}}) if one.verdict == FAILED]
         assert [True for one in told if "not among service.extensions" in one.says] == [True]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "service: {extensions: 5}",
+            "service: {extensions: {a: b}, pipelines: {logs: {receivers: otlp, processors: 3, exporters: [x]}}}",
+            "service: {pipelines: [logs]}",
+            "service: x\nexporters: [a]\nprocessors: 3\nreceivers: {otlp: [1, {endpoint: 5}]}",
+            "exporters: {x: {sending_queue: [], retry_on_failure: 3}}\nservice: {pipelines: {logs: {exporters: [x, [y]]}}}",
+        ],
+    )
+    def test_odd_shapes_are_no_trouble(self, text, found):
+        """What has another type than it should is left to the Collector to refuse; nothing raises."""
+        assert all(one.says for one in found(base=text))
 
     def test_an_overlay_alone_defines_no_pipelines(self, found):
         """What an overlay leaves to the main file is not held against it."""

@@ -22,7 +22,7 @@ HTTP, GRPC = "http/protobuf", "grpc"
 @pytest.fixture
 def look(monkeypatch):
     """Findings for an endpoint, by check: `look(url, protocol, HEADERS=…)`. A check that is told twice is a list."""
-    monkeypatch.setattr(endpoint, "SECONDS", 3.0)
+    monkeypatch.setattr(endpoint, "SECONDS", 20.0)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -108,7 +108,7 @@ class TestUrl:
         assert (one.verdict, "/v1/logs/v1/logs" in one.says, "without /v1/logs" in one.cure) == (FAILED, True, True)
 
     def test_grpc_without_scheme(self, look, grpc_port):
-        """gRPC without a scheme means TLS, which hardly anybody means."""
+        """No scheme means TLS over gRPC, which hardly anybody means."""
         found = look(f"localhost:{grpc_port}", GRPC)
         assert (found["endpoint"].verdict, "http://" in found["endpoint"].cure) == (WARNING, True)
         assert found["tls"].verdict == FAILED
@@ -119,7 +119,7 @@ class TestUrl:
         assert (found["endpoint"].verdict, found["protocol"].verdict) == (OK, OK)
 
     def test_grpc_with_a_path(self, look, grpc_port):
-        """gRPC has no paths."""
+        """There are no paths in gRPC."""
         assert look(f"http://localhost:{grpc_port}/v1/logs", GRPC)["endpoint"].verdict == WARNING
 
     def test_a_token_in_the_clear(self, look, monkeypatch):

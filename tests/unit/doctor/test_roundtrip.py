@@ -25,7 +25,7 @@ def sink(monkeypatch):
 def trip():
     """A round trip with the environment's settings."""
 
-    def make(witnesses=Witnesses(), call="doctor-1234"):  # noqa: B008 (frozen)
+    def make(witnesses=Witnesses(), call="doctor-1234"):
         return round_trip(settings.read(), witnesses, call)
 
     return make
