@@ -52,7 +52,7 @@ def back_end(name: str, folder: Path) -> Iterator[BackEnd]:
                 name,
                 cloud,
                 lambda: [from_event(event) for event in cloud.put()],
-                ("config.yaml", "cloudwatch.yaml"),
+                ("config.yaml", "policies.yaml", "cloudwatch.yaml"),
                 {**CREDENTIALS, "AWS_REGION": REGION, "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": cloud.url},
             )
             assert cloud.invalid == []
@@ -63,7 +63,7 @@ def back_end(name: str, folder: Path) -> Iterator[BackEnd]:
             name,
             intake,
             lambda: list(intake.arrived),
-            ("config.yaml", file),
+            ("config.yaml", "policies.yaml", file),
             {
                 "DD_API_KEY": KEY,
                 "DD_OTLP_LOGS_ENDPOINT": f"{intake.url}/v1/logs",
