@@ -210,3 +210,63 @@ def test_what_comes_twice(end, tmp_path, how):
         world.log()
         world.until_all()
         assert world.twice() == dict.fromkeys(under_way, 2)
+
+
+class TestTheDatadogExporter:
+    """`datadog-agentless-json.yaml`: its exporter says "delivered" as soon as it has a record in memory."""
+
+    @pytest.fixture
+    def world(self, tmp_path):
+        with back_end("datadog-json", tmp_path / "back-end") as end, World(tmp_path, end) as world:
+            yield world
+
+    def taken(self, world):
+        """Once it counts as sent what the back end never saw."""
+        count = len(world.logged)
+        world.collector.until(lambda: world.collector.metric("otelcol_exporter_sent_log_records") >= count, "sent")
+        assert len(world.missing()) == count
+
+    def test_an_outage_alone_loses_nothing(self, world):
+        """What it has in memory is tried again."""
+        world.move("down")
+        world.log()
+        self.taken(world)
+        world.move("up")
+        world.until_all()
+
+    def test_a_kill_within_an_outage_loses_what_it_has(self, world):
+        """After kill -9 all that is gone, without a trace in the figures: as documented."""
+        self.ended_in_an_outage(world, world.collector.kill)
+
+    @pytest.mark.slow
+    def test_so_does_an_orderly_stop(self, world):
+        """SIGTERM is no better: it waits, and gives up."""
+        self.ended_in_an_outage(world, world.collector.stop)
+
+    def ended_in_an_outage(self, world, end):
+        world.move("down")
+        world.log()
+        lost = set(world.logged)
+        self.taken(world)
+        end()
+        world.move("start")
+        world.move("up")
+        world.log()
+        world.end.sink.wait_for(lambda: world.missing() <= lost, "what was logged later", 60)
+        assert world.missing() == lost
+
+    @pytest.mark.slow
+    def test_how_much_it_has(self, world):
+        """In memory are a few thousand records; what comes after them waits in the queue on disk, and is not lost."""
+        world.move("down")
+        for _ in range(40):
+            world.log(500)
+            world.app.do("flush 30")
+        world.collector.until(lambda: world.collector.metric("otelcol_exporter_queue_size") > 0, "a queue")
+        world.move("kill")
+        world.move("start")
+        world.move("up")
+        world.log()
+        last = set(world.logged[-EACH:])
+        world.end.sink.wait_for(lambda: not (world.missing() & last), "what was logged last", 120)
+        assert 1000 < len(world.missing()) < 5000
