@@ -3,7 +3,8 @@
 `CloudWatch()` is an `OtlpSink` by its door: the same script, outages and waiting. What the script lets through
 (`Answer(200)`, the default) moto answers; `Close(accepted=True)` lets moto take it and loses the answer. moto keeps
 what it has in memory, so that an outage has to happen at the door. `events()` is all that moto holds, read as people
-read it: through boto3. moto does not hold anybody to the service's limits; the door does, for PutLogEvents.
+read it: through boto3. moto asks nobody who they are and holds nobody to the service's limits; the door does both: it
+knows one access key and one region, answers others as AWS does, and measures each PutLogEvents.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import gzip
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -31,6 +33,8 @@ REGION = "eu-central-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "of-no-account"}
 # Of one PutLogEvents request: bytes, of which each event takes so many besides its text; events; bytes of one.
 MOST_BYTES, EVENT_BYTES, MOST_EVENTS, MOST_BYTES_OF_ONE = 1_048_576, 26, 10_000, 1_048_576
+_UNKNOWN_KEY = ("UnrecognizedClientException", "The security token included in the request is invalid.")
+_OTHER_REGION = ("InvalidSignatureException", "Credential should be scoped to a valid region.")
 _HOP = {"connection", "content-length", "transfer-encoding", "date", "server"}
 
 
@@ -53,6 +57,7 @@ class AwsRequest(Request):
     plain: bytes = b""
     reply: tuple[int, dict[str, str], bytes] | None = None
     asked: dict[str, Any] = field(default_factory=dict)
+    refused: tuple[str, str] | None = None  # type and message of the error
 
 
 class DoorHandler(Handler):
@@ -70,13 +75,26 @@ class DoorHandler(Handler):
         host, port = self.client_address[:2]
         request = AwsRequest(0, "logs", dict(self.headers), length, self.number, (str(host), port))
         request.action, request.plain = action, plain
+        request.refused = self._refused()
         unpacked = gzip.decompress(plain) if self.headers.get("Content-Encoding") == "gzip" else plain
         request.asked = json.loads(unpacked)
         return request
 
+    def _refused(self) -> tuple[str, str] | None:
+        """Why AWS would not hear of it: `Credential=KEY/DATE/REGION/logs/aws4_request` is in its signature."""
+        signed = re.search(r"Credential=([^/]+)/\d+/([^/]+)/logs/aws4_request", self.headers.get("Authorization", ""))
+        if signed is None or signed[1] != CREDENTIALS["AWS_ACCESS_KEY_ID"]:
+            return _UNKNOWN_KEY
+        return None if signed[2] == self.server.sink.region else _OTHER_REGION
+
     def answer(self, request: Request, step: Answer) -> None:
         """What the script says, or else moto."""
         assert isinstance(request, AwsRequest)
+        if request.refused and step.status == 200:
+            kind, why = request.refused
+            body = json.dumps({"__type": kind, "message": why}).encode()
+            self.send(400, {"Content-Type": "application/x-amz-json-1.1"}, body)
+            return
         if step.status != 200:
             kind = step.message or "ServiceUnavailableException"
             body = json.dumps({"__type": kind, "message": kind}).encode() if step.body is None else step.body
@@ -91,8 +109,8 @@ class CloudWatch(OtlpSink):
 
     handler = DoorHandler
 
-    def __init__(self, folder: Path, region: str = REGION, **env: str) -> None:
-        self.folder, self.region = folder, region
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.region = folder, REGION
         (self._moto_port,) = free_ports(1)
         self.events_put: list[Event] = []
         drop = ("AWS_", "MOTO_")
@@ -100,7 +118,7 @@ class CloudWatch(OtlpSink):
         with (folder / "moto.log").open("wb") as output:
             self.moto = subprocess.Popen(
                 [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._moto_port)],
-                env={**clean, **env},
+                env=clean,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -162,7 +180,7 @@ class CloudWatch(OtlpSink):
     def _received(self, request: Request) -> Answer | Close:
         step = super()._received(request)
         assert isinstance(request, AwsRequest)
-        if request.accepted:
+        if request.accepted and not request.refused:
             _hold_to_limits(request)
             request.reply = self._forward(request)
             if request.action == "PutLogEvents" and request.reply[0] == 200:

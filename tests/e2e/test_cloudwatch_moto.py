@@ -19,13 +19,13 @@ def cloud(tmp_path_factory):
         yield one
 
 
-def at_the_door(cloud):
+def at_the_door(cloud, region=REGION, key=CREDENTIALS["AWS_ACCESS_KEY_ID"]):
     """A client that tries once."""
     return boto3.client(
         "logs",
-        region_name=REGION,
+        region_name=region,
         endpoint_url=cloud.url,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_access_key_id=key,
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         config=Config(retries={"total_max_attempts": 1}),
     )
@@ -72,6 +72,20 @@ def test_outages(cloud, logs):
     cloud.accept()
     put(logs, "back")
     assert [event.text for event in cloud.events()] == ["taken, answer lost", "back"]
+
+
+@pytest.mark.parametrize(
+    ("region", "key", "error"),
+    [
+        (REGION, "AKIAOFANOTHERCOMPANY", "UnrecognizedClientException"),
+        ("us-east-1", CREDENTIALS["AWS_ACCESS_KEY_ID"], "InvalidSignatureException"),
+    ],
+)
+def test_strangers_are_turned_away(cloud, logs, region, key, error):
+    """Another key, or a signature for another region, is refused as AWS refuses it."""
+    with pytest.raises(ClientError, match=error):
+        put(at_the_door(cloud, region, key), "no")
+    assert cloud.put() == []
 
 
 def test_the_services_limits_hold(tmp_path):

@@ -215,6 +215,8 @@ class TestPrivacy:
         }[place]
         (found,) = through(record(text if place == "body" else "text", attributes, severityNumber=13))
         assert secret not in json.dumps(found.raw, ensure_ascii=False)
+        # Nor does anything tell where to look for it.
+        assert not [name for name in found.attributes if name.startswith("redaction.")]
 
     @pytest.mark.parametrize(
         "name", ["password", "db.password", "api_key", "X-Authorization", "access_token", "dtmf", "digits"]
@@ -381,7 +383,7 @@ class TestCloudWatch:
                 stack = 'File "x.py"\n' * 20_000
                 send(
                     collector,
-                    record("huge", {"exception.stacktrace": stack, "call_sid": CALL}),
+                    record("huge", {"exception.stacktrace": stack, "call_sid": CALL, **dict.fromkeys("abcde", "x " * 40_000)}),
                     record("ש" * 300_000, {"call_sid": CALL}),
                     record("old", timeUnixNano=str(time.time_ns() - 20 * DAY)),
                     resource={"service.name": "voice:blue*"},
