@@ -280,9 +280,8 @@ class TestKeys:
     )
     def test_keys(self, more, loads, tmp_path):
         """What we say does not load does not, and what we say still loads does."""
-        from collector_process import merged
-
-        done, found = self.validated(tmp_path, merged(self.BASE, more))
+        whole = {**self.BASE, **{section: {**self.BASE.get(section, {}), **more[section]} for section in more}}
+        done, found = self.validated(tmp_path, whole)
         told = [one for one in found if one.check == "collector keys"]
         assert [one.verdict for one in told] == [WARNING if loads else FAILED]
         assert (done.returncode == 0) == loads, done.stderr
