@@ -93,7 +93,9 @@ def _secrets(tree: Tree) -> Iterator[Finding]:
 
 
 def _queues(tree: Tree) -> Iterator[Finding]:
-    used = _used(tree, "exporters")
+    # Log records only: for metrics and spans others may choose otherwise, and `datadog` is another exporter there.
+    pipelines = [name for name, _ in tree.items("service", "pipelines") if kind(name) == "logs"]
+    used = {name for one in pipelines for name in tree.names("service", "pipelines", one, "exporters")}
     for name, settings in tree.items("exporters"):
         if kind(name) in _WITHOUT_QUEUE or name not in used:
             continue

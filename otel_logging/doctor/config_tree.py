@@ -136,11 +136,7 @@ def _built(tree: Tree, name: str, node: yaml.Node, keys: Keys, above: tuple[int,
 
 
 def _scalar(node: yaml.Node) -> Any:
-    loader = yaml.SafeLoader("")
-    try:
-        value = loader.construct_object(node, deep=True)
-    finally:
-        loader.dispose()
+    value = yaml.constructor.SafeConstructor().construct_object(node, deep=True)
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 

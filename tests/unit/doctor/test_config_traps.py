@@ -229,6 +229,12 @@ class TestOthers:
         (one,) = found({"exporters": {"datadog": {"api": {"key": "${env:DD_API_KEY}"}}}}, used)
         assert (one.verdict, "otlp_http" in one.cure) == (WARNING, True)
 
+    def test_other_signals_are_left_alone(self, found):
+        """Queues and retries of exporters for metrics and spans are not judged."""
+        pipeline = {"receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": ["datadog/m", "otlp_http/m"]}
+        more = {"exporters": {"datadog/m": {}, "otlp_http/m": {"sending_queue": {"enabled": False}}}}
+        assert not found({**more, "service": {"pipelines": {"metrics/datadog": pipeline, "traces": pipeline}}})
+
     def test_a_placeholder_without_quotes_is_a_map(self, found):
         """`log_group_name: {ServiceName}` does not load, and the cure says how it is written."""
         text = "exporters:\n  awscloudwatchlogs:\n    log_group_name: {ServiceName}\n"
