@@ -20,7 +20,7 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import TraceFlags, get_current_span
 
 from otel_logging.bridge import translate
-from otel_logging.bridge.values import MAX_NAME, MAX_TEXT
+from otel_logging.bridge.values import MAX_NAME, MAX_TEXT, passes
 from otel_logging.export.entry import SIZE
 from otel_logging.policy.engine import KEPT
 
@@ -149,7 +149,9 @@ def log_record(  # noqa: C901, PLR0912 (one pass; a function for each condition 
         )
         made.__dict__[SIZE] = size + len(name) + len(path) + len(function)
         _join(made, extras, call)
-    except Exception:
+    except BaseException as error:
+        if passes(error):
+            raise
         return None  # whatever it is, the long way has an answer to it
     return made
 
