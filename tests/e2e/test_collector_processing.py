@@ -383,7 +383,10 @@ class TestCloudWatch:
                 stack = 'File "x.py"\n' * 20_000
                 send(
                     collector,
-                    record("huge", {"exception.stacktrace": stack, "call_sid": CALL, **dict.fromkeys("abcde", "x " * 40_000)}),
+                    record(
+                        "huge",
+                        {"exception.stacktrace": stack, "call_sid": CALL, **dict.fromkeys("abcde", "x " * 40_000)},
+                    ),
                     record("ש" * 300_000, {"call_sid": CALL}),
                     record("old", timeUnixNano=str(time.time_ns() - 20 * DAY)),
                     resource={"service.name": "voice:blue*"},
