@@ -15,6 +15,7 @@ VERBS: Final = {
     "check": "read policy files and say what is wrong with them: file, policy, place",
     "explain": "why a message, a log file's records or a call's are kept or dropped: by which policy, matcher, file",
     "eval": "apply policies to OTLP/JSON and count, as the conformance suite's runners do",
+    "suggest": "rules for what calls log most often, as YAML to paste",
     "render": "the same rules as configuration of the OpenTelemetry Collector",
 }
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,14 +18,6 @@ if TYPE_CHECKING:
     from otel_logging.policy.explain import Explanation
     from otel_logging.search.record import Record
 
-_HUMAN: Final = re.compile(
-    r"\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] (?P<level>[A-Z]+) +\[(?P<module>[^\]]*)\] (?P<text>.*)"
-)
-# What begins a traceback below a line, or goes on with it.
-_TRACEBACK: Final = re.compile(
-    r"[ +|]*(?:Exception Group )?Traceback \(most recent call last\):|Stack \(most recent call last\):"
-    r"|[ |]*(?:During handling of the above exception|The above exception was the direct cause)"
-)
 _CALL: Final = re.compile(r"CA[0-9a-fA-F]{32}")
 
 
@@ -153,58 +142,13 @@ def _of_call(args: argparse.Namespace) -> Iterable[Record]:
 
 
 def _of_file(name: str) -> Iterator[Record]:
-    from otel_logging.search import otlp
-    from otel_logging.search.record import Record
+    from otel_logging.cli.log_file import records
 
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8", errors="replace")
+        yield from records(name)
     except OSError as error:
         common.tell(f"{name}: cannot be read ({error.strerror or error})")
         raise _NothingFound(NOTHING) from None
-    whole = _json(text)
-    if whole is not None:  # one request, perhaps over many lines
-        yield from otlp.records(whole, name)
-        return
-    traceback = False
-    for line in text.splitlines():
-        payload = _json(line)
-        if payload is not None:
-            yield from otlp.records(payload, name)
-        elif found := _HUMAN.fullmatch(line):
-            level = found["level"]
-            severity = {"DEBUG": 5, "INFO": 9, "WARNING": 13, "ERROR": 17, "CRITICAL": 21}.get(level, 9)
-            yield Record(
-                time=_nanoseconds(found["time"]), severity=severity, severity_text=level, body=found["text"],
-                logger=found["module"], source=name,
-            )  # fmt: skip
-        elif _TRACEBACK.match(line):
-            traceback = True  # it belongs to the line before
-            continue
-        elif traceback and (not line.strip() or line[0] in " |+"):
-            continue
-        elif traceback:  # its last line says what the exception is
-            traceback = False
-            continue
-        elif line.strip() and not line.startswith("    "):
-            yield Record(severity=9, severity_text="INFO", body=line, source=name)
-        traceback = False
-
-
-def _nanoseconds(local: str) -> int:
-    """A time of the human format, by which rates are told."""
-    try:
-        return int(dt.datetime.strptime(local, "%Y-%m-%d %H:%M:%S").timestamp()) * 10**9  # noqa: DTZ007 (local time)
-    except (ValueError, OverflowError, OSError):
-        return 0
-
-
-def _json(text: str) -> Any:
-    if not text.lstrip().startswith("{"):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _explain(record: Record, policies: PolicySet, floor: int, clock: _Clock) -> dict[str, Any]:

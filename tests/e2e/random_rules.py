@@ -109,7 +109,7 @@ def selector(random: Random, *, standard: bool = False) -> dict[str, Any]:
             field for field in FIELDS if not (standard and field in {"severity_number", "scope_name", "scope_version"})
         ]
         return {"log_field": random.choice(fields)}
-    return {random.choice(HOMES): random.choice([*KEYS, *KEYS, *NESTED, "conv", "nothing"])}
+    return {random.choice(HOMES): random.choice([*KEYS, *KEYS, *NESTED, *NESTED, "conv", "nothing"])}
 
 
 def matcher(random: Random) -> dict[str, Any]:
@@ -150,6 +150,26 @@ def matcher(random: Random) -> dict[str, Any]:
     if random.random() < 0.3:
         made["case_insensitive"] = True
     return made
+
+
+def conditions() -> list[dict[str, Any]]:
+    """Each kind of condition on each kind of field, with values that some records have and some have not."""
+    fields: list[dict[str, Any]] = [{"log_field": field} for field in dict.fromkeys(FIELDS)]
+    fields += [{"log_attribute": "user"}, {"log_attribute": ["http", "path"]}, {"resource_attribute": "size"}]
+    values: dict[str, list[Any]] = {
+        "regex": ["^$", "0", "(?s)^.+$", r"\d", "x?"],
+        "exact": ["", "x", "X", "0a1b", "7", "true", "INFO", TRACES[1], SPANS[1].upper(), "6162"],
+        "starts_with": ["", "[AUDIO", "0a", "Warn"],
+        "ends_with": ["", "tab", "1b", "o"],
+        "contains": ["", "$9", "a1", "E"],
+        "exists": [True, False],
+        "equals": ["x", "", "0a1b", 7, 7.0, -5, 2.5, True, False, {"hex_value": "0a1b"}, TRACES[1], SPANS[1]],
+        **{kind: [0, 7, -0.5, 9] for kind in ("gt", "gte", "lt", "lte")},
+    }
+    found = [{**field, kind: value} for field in fields for kind, all_of in values.items() for value in all_of]
+    text = {"exact", "starts_with", "ends_with", "contains", "equals"}
+    found += [{**one, "case_insensitive": True} for one in found if text & set(one)]
+    return [{**one, "negate": True} if number % 3 == 0 else one for number, one in enumerate(found)]
 
 
 def transform(random: Random) -> dict[str, Any]:

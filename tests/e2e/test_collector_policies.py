@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from random import Random
 
 import yaml
-from random_rules import policy, record
+from random_rules import conditions, policy, record
 from rendered_rules import by_the_engine, compare, id_of, one_by_one, request, through_the_collector
 
 from otel_logging.policy.collector_file import document
@@ -43,6 +44,18 @@ SAMPLERS = [
         ("c", "60%", {"log_attribute": "conv"}),
     )
 ]
+
+# Bodies that chance brings too seldom: bytes whose hex is a text of the conditions, texts of nothing, other types.
+BODIES = [
+    {"bytesValue": "Chs="}, {"bytesValue": "YWI="}, {"bytesValue": "AA=="}, {"stringValue": ""}, {}, {"intValue": "7"},
+    {"doubleValue": 7}, {"boolValue": True}, {"arrayValue": {"values": [{"stringValue": "x"}]}},
+    {"kvlistValue": {"values": [{"key": "a", "value": {"intValue": "1"}}]}}, {"stringValue": "7"}, {"stringValue": "true"},
+]  # fmt: skip
+
+
+def _tenths(made):
+    """The same records in ten requests."""
+    return [{"resourceLogs": made[start::10]} for start in range(10)]
 
 
 class Clock:
@@ -81,6 +94,29 @@ class TestDifferential:
         dropped = sum(wanted is None for wanted in expected.values())
         assert 500 < dropped < len(expected) - 500
 
+    def test_every_condition(self, tmp_path):
+        """Each kind of condition on each kind of field, negated or not, holds for the same records on both sides."""
+        marks = [{"add": [{"log_attribute": f"m{number}", "value": "1", "upsert": True}]} for number in range(2000)]
+        raw = [
+            {"id": f"p{number}", "log": {"match": [one], "transform": marks[number]}}
+            for number, one in enumerate(conditions())
+        ]
+        policies = [parsed(one, position) for position, one in enumerate(raw)]
+        assert not [one.errors for one in policies if one.errors]
+        rendered = render(policies)
+        assert not rendered.refused
+        random = Random(7)
+        made = [record(random, f"s:{position}") for position in range(100)]
+        for one, body in zip(made, BODIES, strict=False):
+            one["scopeLogs"][0]["logRecords"][0]["body"] = body
+        engine = PolicySet(policies)
+        expected = {id_of(place): by_the_engine(engine, place) for place in one_by_one(made)}
+        found, said = through_the_collector(tmp_path, {"s": document(rendered)["processors"]}, _tenths(made))
+        compare(expected, found, {})
+        assert "failed to" not in said
+        held = {name for one in expected.values() for name in one["attributes"] if re.fullmatch(r"m\d+", name)}
+        assert len(held) > len(raw) / 2  # most of them do hold for some record
+
 
 class TestBundled:
     def test_bundled_policies_in_the_collector(self, tmp_path):
@@ -97,7 +133,10 @@ class TestBundled:
             bodies += [(text, 9) for text in PRIVATE]
             made[name] = [
                 request(
-                    f"{name}:{position}", body, severity, {"note": PRIVATE[position % len(PRIVATE)], "call_sid": SID}
+                    f"{name}:{position}",
+                    body,
+                    severity,
+                    {"note": PRIVATE[position % len(PRIVATE)], "call_sid": SID, "logger.name": "caller +972501234567"},
                 )
                 for position, (body, severity) in enumerate(bodies)
             ]

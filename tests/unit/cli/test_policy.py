@@ -1,4 +1,4 @@
-"""`otel-logging policy check|explain|eval|render`."""
+"""`otel-logging policy check|explain|eval|suggest|render`."""
 
 import json
 
@@ -270,3 +270,61 @@ class TestRender:
         """--to is needed, and a privacy mode must be one."""
         assert run("policy", "render").code == 2
         assert run("policy", "render", "--to", "collector", "--privacy", "some").code == 2
+
+
+class TestSuggest:
+    @pytest.fixture
+    def log(self, tmp_path):
+        path = tmp_path / "app.jsonl"
+        lines = [
+            {"timestamp": f"2024-01-21T19:30:{n % 60:02}.000Z", "level": "INFO", "message": message, "call_sid": SID}
+            for n in range(40)
+            for message in (f"[CACHE] hit user:{n}", f"step {n} done", f"tick {n}")
+        ]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return path
+
+    def test_a_log_file(self, run, rules, log, tmp_path):
+        """Rules for what a log repeats, as a file that checks; what the rules in force drop is not proposed again."""
+        result = run("policy", "suggest", log, "--policies", rules)
+        assert result.code == 0
+        assert "# These rules would drop 40 of 40 lines (100%), all below WARN." in result.out
+        assert result.err == "otel-logging: 1 rule for 40 lines; at least 20 of one shape in a call\n"
+        proposed = tmp_path / "proposed.yaml"
+        proposed.write_text(result.out, encoding="utf-8")
+        assert run("policy", "check", proposed).code == 0
+        verdict = run("policy", "explain", "step 7 done", "--policies", proposed)
+        assert verdict.out.startswith("dropped")
+
+    def test_as_json_and_limits(self, run, log):
+        """--json is one object a rule; --top and --least bound them; nothing to propose is 1."""
+        result = run("policy", "suggest", log, "--top", "2", "--json")
+        one, other = map(json.loads, result.out.splitlines())
+        assert (one["lines"], one["calls"], one["lines_per_call"], other["lines"]) == (40, 1, 40.0, 40)
+        assert one["policy"]["log"]["keep"] == "none"
+        assert run("policy", "suggest", log, "--least", "41").code == 1
+        assert run("policy", "suggest", log, "--since", "2025-01-01").code == 1
+        result = run("policy", "suggest", log.with_name("none"))
+        assert (result.code, result.out) == (1, "")
+        assert "cannot be read (No such file or directory)" in result.err
+
+    def test_the_store(self, run, tmp_path):
+        """Without a file the local store is read; what was let through or given back is not proposed."""
+        folder = tmp_path / "store"
+        attributes = [{"key": "call_sid", "value": {"stringValue": SID}}]
+        through = [*attributes, {"key": "otel_logging.trigger", "value": {"stringValue": "error"}}]
+        made = [
+            {
+                "timeUnixNano": "1705865426000000000",
+                "severityNumber": 9,
+                "body": {"stringValue": f"{word} {n} done"},
+                "attributes": of,
+            }
+            for n in range(30)
+            for word, of in (("basket", attributes), ("cart", through))
+        ]
+        (folder / "logs").mkdir(parents=True)
+        request = {"resourceLogs": [{"scopeLogs": [{"logRecords": made}]}]}
+        (folder / "logs" / "a.jsonl").write_text(json.dumps(request) + "\n")
+        result = run("policy", "suggest", "--store", folder, "--json")
+        assert [json.loads(line)["policy"]["id"] for line in result.out.splitlines()] == ["basket-done"]
