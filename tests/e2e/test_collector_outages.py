@@ -80,6 +80,10 @@ class World:
             # fail and the others arrive, and then the whole batch is sent again.
             if name in {"down", "kill"} or (name == "up" and end.name == "cloudwatch"):
                 self.may_come_again[end.name].update(self.logged[self.settled :])
+            # On a slow machine an application is told to end while it waits for an answer: it then tries once more, and
+            # so does the next one.
+            if name == "restart" and self.collector.healthy():
+                self.may_come_again[end.name].update(self.logged[self.settled :] * 2)
         if name == "down":
             for end in self.ends:
                 end.sink.refuse()
