@@ -50,6 +50,10 @@ class Shipped:
             if "otel_logging.trigger" not in log.attributes and log.attributes.get("logger.name") != SUMMARIES
         ]
 
+    def missing(self, end):
+        """What is not there yet."""
+        return self.printed() - Counter((log.service, log.message) for log in self.kept(end))
+
     def of_calls(self, end):
         found = defaultdict(list)
         for log in self.ends[end].stored():
@@ -110,14 +114,24 @@ def play(stack, group, folder, launch):
         process.until(lambda name=name: answers(ports[name]), "health")
     url = f"http://127.0.0.1:{ports[processes.CALLS]}"
     played = asyncio.run(caller.play_all(url, caller.choose(2), 20.0, lambda _frames: None))
+    until_shipped(running, ends, played)
     for name in reversed(SERVICES):
         running[name].stop()
-    result = Shipped(played, {name: process.out for name, process in running.items()}, ends)
-    wanted = sum(result.printed().values())
-    for name, end in ends.items():
-        end.sink.wait_for(lambda name=name: len(result.kept(name)) >= wanted, f"{wanted} lines at {name}", 60)
+    result = until_shipped(running, ends, played)
     # All is delivered when the Collector has ended: nothing can come later, not a second time either.
     assert collector.stop() == 0, collector.describe()
+    return result
+
+
+def until_shipped(running, ends, played):
+    """Wait until each back end has what has been printed so far."""
+    result = Shipped(played, {name: process.out for name, process in running.items()}, ends)
+    for name in ends:
+        try:
+            ends[name].sink.wait_for(lambda name=name: not result.missing(name), "every line", 60)
+        except AssertionError as error:
+            said = "".join(process.err for process in running.values())
+            raise AssertionError(f"{name} has not {result.missing(name)}; {error}; {said}") from None
     return result
 
 
@@ -202,60 +216,66 @@ STATUS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": "erro
 LINES = 60  # that the application of the next test logs
 
 
-@pytest.mark.parametrize("end", NAMES)
-def test_bytes_of_a_record(end, tmp_path):
+@pytest.mark.parametrize("group", GROUPS, ids=" and ".join)
+def test_bytes_of_a_record(group, tmp_path):
     """A kept record takes no more room at the back end than the official handler's with the same extras.
 
     Ours comes with our configuration. The official one has what it takes to deliver and no more, which is how it is
     deployed; with the source's place, which ours has, it goes through our configuration as well.
     """
-    size = {}
-    with back_end(end, tmp_path / "back-end") as one:
-        for how, configs in {
-            "official": (plain(one),),
-            "official-with-code": one.configs,
-            "ours": one.configs,
-        }.items():
-            with Collector(tmp_path / how, *configs, env=one.env) as collector:
-                before = len(one.stored())
-                send_stored(how, collector, tmp_path / f"{how}-app")
-                one.sink.wait_for(
-                    lambda before=before: len(lines_of(one.stored()[before:])) >= LINES, f"{LINES} lines of {how}", 60
-                )
-                found = lines_of(one.stored()[before:])
-                size[how] = round(sum(log.size for log in found) / len(found))
-    assert size["ours"] <= size["official"], size
-    assert size["ours"] <= size["official-with-code"], size
+    size = {name: {} for name in group}
+    with ExitStack() as stack:
+        ends = {name: stack.enter_context(back_end(name, tmp_path / name)) for name in group}
+        ours = dict.fromkeys(file for end in ends.values() for file in end.configs)
+        env = {key: value for end in ends.values() for key, value in end.env.items()}
+        for configs, senders in (((plain(ends.values()),), ("official",)), (ours, ("official-with-code", "ours"))):
+            with Collector(tmp_path / senders[0], *configs, env=env) as collector:
+                for how in senders:
+                    before = {name: len(end.stored()) for name, end in ends.items()}
+                    send_stored(how, collector, tmp_path / f"{how}-app")
+                    for name, end in ends.items():
+                        size[name][how] = mean_size(end, before[name])
+    for sizes in size.values():
+        assert sizes["ours"] <= sizes["official"], size
+        assert sizes["ours"] <= sizes["official-with-code"], size
 
 
-def plain(end):
-    """The least that delivers to this back end."""
-    exporter = {
-        "datadog-otlp": {
+def mean_size(end, before):
+    """Of the lines that arrive after so many others."""
+    end.sink.wait_for(lambda: len(lines_of(end.stored()[before:])) >= LINES, f"{LINES} lines", 60)
+    found = lines_of(end.stored()[before:])
+    return round(sum(log.size for log in found) / len(found))
+
+
+def plain(ends):
+    """The least that delivers to these back ends."""
+    exporters = {
+        "otlp_http/datadog": {
             "logs_endpoint": "${env:DD_OTLP_LOGS_ENDPOINT}",
             "headers": {"dd-api-key": "${env:DD_API_KEY}"},
         },
-        "datadog-json": {
+        "datadog": {
             "api": {"key": "${env:DD_API_KEY}"},
             "host_metadata": {"enabled": False},
             "logs": {"endpoint": "${env:DD_LOGS_ENDPOINT}"},
             "metrics": {"endpoint": "${env:DD_API_ENDPOINT}"},
         },
-        "cloudwatch": {
+        "awscloudwatchlogs": {
             "region": "${env:AWS_REGION}",
             "endpoint": "${env:AWS_ENDPOINT_URL_CLOUDWATCH_LOGS}",
             "log_group_name": "plain",
             "log_stream_name": "plain",
         },
-    }[end.name]
+    }
+    used = [end.exporter for end in ends]
     return {
         "extensions": {"health_check": {"endpoint": "${env:COLLECTOR_HEALTH_ENDPOINT}"}},
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": "${env:COLLECTOR_OTLP_HTTP_ENDPOINT}"}}}},
-        "exporters": {end.exporter: exporter},
+        "exporters": {name: exporters[name] for name in used},
         "service": {
             "extensions": ["health_check"],
             "telemetry": {"metrics": {"level": "none"}},
-            "pipelines": {"logs": {"receivers": ["otlp"], "exporters": [end.exporter]}},
+            "pipelines": {"logs": {"receivers": ["otlp"], "exporters": used}},
         },
     }
 
