@@ -6,6 +6,7 @@ The same lines come out, and the same is noted about them. Records and spans do 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_logging.search.files import LOGS, TRACES, Source, StoreFile, listed, opened
+from otel_logging.search.slices import Slicer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from otel_logging.search.frames import Frame
     from otel_logging.search.index import Ids, Index, Known
     from otel_logging.search.local import Searched
+    from otel_logging.search.record import Record
 
 BLOCK: Final = 1024 * 1024
 LONGEST: Final = 256 * 1024 * 1024
@@ -35,6 +38,9 @@ WORTH_AN_INDEX: Final = 1024 * 1024
 AT_ONCE: Final = 64 * 1024 * 1024
 """Bytes of lines that one reader adds to the index before it answers; what remains is read plainly."""
 
+_BRACE: Final = b"}"[0]
+_MOST_HELD: Final = 20_000  # parsed lines kept for the next scan
+_WORTH_SLICING: Final = 2000  # bytes of a line
 _REMEMBERED: Final = 64 * 1024 * 1024  # bytes of lines that one reading keeps parsed
 
 
@@ -66,20 +72,27 @@ class Reading:
 
     Args:
         store: the store's folder.
+        shared: more than one scan is to come.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *, shared: bool = False) -> None:
         self.store = store
         self._files: dict[str, tuple[list[StoreFile], list[tuple[str, str]], bool]] = {}
         self._index: Index | None = None
         self._asked = False
-        self._parsed: dict[tuple[str, int, int], list[Any]] = {}
+        self._latest: dict[str, tuple[frozenset[int], tuple[bytes, ...], list[tuple[str, Any]], Searched]] = {}
+        self._slicer = Slicer()
+        self._lines: dict[tuple[str, int, int], list[Any]] = {}
         self._room = _REMEMBERED
+        self.made: dict[int, tuple[Any, Record]] | None = {} if shared else None
+        """Records that were made once, for `otlp.records`; None where there is only one scan."""
 
     def close(self) -> None:
         """Let go of the index."""
         self._without_index()
-        self._parsed.clear()
+        self.made = None
+        self._lines.clear()
+        self._latest.clear()
 
     def files(self, folder: str, notes: Searched | None = None) -> list[StoreFile]:
         """The files of a folder as they were when it was first asked; what could not be listed is noted."""
@@ -97,6 +110,26 @@ class Reading:
         self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
     ) -> Iterator[tuple[str, Any]]:
         """The parsed lines that may hold what is wanted, each with the name of its file."""
+        if ids is None or self.made is None:
+            yield from self._payloads(folder, wanted, ids, window, notes)
+            return
+        # A question about a call scans twice, and mostly for the same.
+        keys, needles, found, said = self._latest.get(folder, (frozenset(), (), [], notes))
+        if needles != tuple(wanted) or not ids.keys() <= keys:
+            found, said = [], type(notes)()
+            for each in self._payloads(folder, wanted, ids, window, said):
+                found.append(each)
+                yield each
+            self._latest[folder] = ids.keys(), tuple(wanted), found[:_MOST_HELD], said
+            if len(found) > _MOST_HELD:
+                del self._latest[folder]
+        else:
+            yield from found
+        notes.add(said)
+
+    def _payloads(
+        self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
+    ) -> Iterator[tuple[str, Any]]:
         notes.store = str(self.store)
         places: dict[int, list[tuple[int, int]]] = {}
         if ids is not None:
@@ -107,8 +140,9 @@ class Reading:
             with _noting(file, notes), opened(file) as (stream, form):
                 notes.files += 1
                 plan = self._plan(stream, form, places if ids is not None else None, window)
+                sure = 0 if plan is None or folder != LOGS else plan.known.indexed
                 for start, line in _wanted_lines(_source(stream, form, plan), plan, wanted, notes):
-                    payload = parse(line) if ids is None else self._parse_once(file.name, start, line)
+                    payload = self._parsed(file.name, start, line, wanted, sliced=start < sure) if ids else parse(line)
                     if payload is None:
                         notes.broken += 1
                         notes.missed = True
@@ -127,7 +161,6 @@ class Reading:
                 plan, found, broken = self._known_digests(stream, form)
                 yield from found
                 if plan is not None:
-                    _count(plan.known, notes)
                     notes.broken += broken
                     notes.missed = notes.missed or broken > 0
                 digest = Digest()
@@ -155,14 +188,19 @@ class Reading:
                 self._without_index()
         return None, [], 0
 
-    def _parse_once(self, file: str, start: int, line: bytes) -> Any:
+    def _parsed(self, file: str, start: int, line: bytes, wanted: Sequence[bytes], *, sliced: bool) -> Any:
+        """The line parsed, or what is wanted of it, or None if it is broken; parsed once in a reading."""
+        if sliced and len(line) > _WORTH_SLICING and line[-1:] == b"}":
+            payload = self._slicer.payload(line, wanted)
+            if payload is not None:
+                return payload
         key = (file, start, len(line))
-        held = self._parsed.get(key)
+        held = self._lines.get(key)
         if held is None:
             held = [parse(line)]
             self._room -= len(line)
             if self._room > 0:
-                self._parsed[key] = held
+                self._lines[key] = held
         return held[0]
 
     # The index
@@ -172,19 +210,35 @@ class Reading:
         if self._asked:
             return
         self._asked = True
+        folders = [self.files(folder) for folder in (LOGS, TRACES)]
+        self._reopen()
+        if fill and self._behind(folders):
+            from otel_logging.search import indexing
+
+            self._without_index()
+            for files in folders:
+                indexing.catch_up(self.store, files, fill)
+            self._reopen()
+
+    def _reopen(self) -> None:
         from otel_logging.search import index
 
-        folders = [self.files(folder) for folder in (LOGS, TRACES)]
         try:
-            if fill and _large(file for files in folders for file in files):
-                from otel_logging.search import indexing
-
-                for files in folders:
-                    indexing.catch_up(self.store, files, fill)
             self._index = index.Index(self.store)
             self._index.snapshot()
         except (index.Unusable, OSError):
             self._without_index()
+
+    def _behind(self, folders: list[list[StoreFile]]) -> bool:
+        """Whether there is something to add to the index, and it pays."""
+        from otel_logging.search import index
+
+        if self._index is None:
+            return _large(file for files in folders for file in files)
+        try:
+            return any(index.behind(self._index, file) for files in folders for file in files)
+        except index.Unusable:
+            return True
 
     def _without_index(self) -> None:
         if self._index is not None:
@@ -244,11 +298,15 @@ _current = threading.local()
 def one_reading(store: Path) -> Iterator[Reading]:
     """Scans of this thread inside the block see the store's files and index as they were at its beginning."""
     before: Reading | None = getattr(_current, "reading", None)
-    reading = Reading(store)
+    reading = Reading(store, shared=True)
     _current.reading = reading
+    collecting = gc.isenabled()
+    gc.disable()  # thousands of records are made, none of them garbage: collecting would be a fifth of the time
     try:
         yield reading
     finally:
+        if collecting:
+            gc.enable()
         _current.reading = before
         reading.close()
 
@@ -300,18 +358,14 @@ def _source(stream: BinaryIO, form: StoreFile, plan: Plan | None) -> Source:
     return Source(stream, form.sealed, () if plan is None else plan.frames)
 
 
-def _count(known: Known, notes: Searched) -> None:
-    notes.bytes += known.indexed
-    notes.lines += known.lines
-
-
 def _wanted_lines(
     source: Source, plan: Plan | None, wanted: Sequence[bytes], notes: Searched
 ) -> Iterator[tuple[int, bytes]]:
     """The lines worth parsing, and where they begin."""
     start = 0
     if plan is not None:
-        _count(plan.known, notes)
+        notes.bytes += plan.known.indexed
+        notes.lines += plan.known.lines
         for begin, end in plan.parts:
             for place, line in lines_of(source.read(begin, end), wanted, notes):
                 yield begin + place, line
@@ -361,7 +415,7 @@ def lines_of(block: bytes, wanted: Sequence[bytes], notes: Searched) -> Iterator
         return
     # Broken lines are counted even where they are not wanted; those that are wanted count when they are parsed.
     lowered = block.lower()
-    if block.count(b"}\n") != block.count(b"\n"):
+    if not _all_closed(block):
         odd = [line for line in block.split(b"\n") if line[-1:] != b"}"]
         notes.broken += sum(1 for line in odd if not whole_line(line) and not _any(wanted, line.lower()))
     starts: set[int] = set()
@@ -373,6 +427,16 @@ def lines_of(block: bytes, wanted: Sequence[bytes], notes: Searched) -> Iterator
             place = lowered.find(needle, end) if end >= 0 else -1
     for start in sorted(starts):
         yield start, block[start : block.find(b"\n", start)]
+
+
+def _all_closed(block: bytes) -> bool:
+    """Whether every line ends with a brace."""
+    place = block.find(b"\n")
+    while place > 0:
+        if block[place - 1] != _BRACE:
+            return False
+        place = block.find(b"\n", place + 1)
+    return place < 0
 
 
 def _any(wanted: Sequence[bytes], line: bytes) -> bool:
