@@ -36,8 +36,8 @@ def main() -> None:
             os.utime(path, (long_ago, long_ago))
         environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(folder, "compiled"))}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        figures = _text(store, environ)
-        figures |= _indexing(store, made.records)
+        figures = _indexing(store, made.records)
+        figures |= _text(store, environ)
         figures |= _calls(store, made, environ, "raw")
         figures |= _sealing(store, made)
         figures |= _calls(store, made, environ, "sealed")

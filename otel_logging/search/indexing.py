@@ -32,7 +32,8 @@ from otel_logging.search.index import (
     same_beginning,
     sealed_identity,
 )
-from otel_logging.search.reading import LONGEST, parse, whole_line
+from otel_logging.search.raw_lines import whole_line
+from otel_logging.search.reading import LONGEST, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import otlp
 from otel_logging.search.files import LOGS, TRACES
-from otel_logging.search.reading import Window, one_reading, reading_of
+from otel_logging.search.reading import one_reading, reading_of
+from otel_logging.search.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

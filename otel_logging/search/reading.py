@@ -7,15 +7,19 @@ The same lines come out, and the same is noted about them. Records and spans do 
 from __future__ import annotations
 
 import gc
+import heapq
 import json
 import os
 import threading
+from bisect import bisect_right
 from contextlib import contextmanager
-from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_logging.search.files import LOGS, TRACES, Source, StoreFile, listed, opened
+from otel_logging.search.raw_lines import lines_of
 from otel_logging.search.slices import Slicer
+from otel_logging.search.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,25 +42,12 @@ WORTH_AN_INDEX: Final = 1024 * 1024
 AT_ONCE: Final = 64 * 1024 * 1024
 """Bytes of lines that one reader adds to the index before it answers; what remains is read plainly."""
 
-_BRACE: Final = b"}"[0]
 _MOST_HELD: Final = 20_000  # parsed lines kept for the next scan
 _WORTH_SLICING: Final = 2000  # bytes of a line
 _REMEMBERED: Final = 64 * 1024 * 1024  # bytes of lines that one reading keeps parsed
 
 
-@dataclass(frozen=True)
-class Window:
-    """Which records are of interest at all: from `since` on, before `until` (nanoseconds), at least of level `worst`.
-
-    `worst` counts from 0 for DEBUG to 4 for CRITICAL.
-    """
-
-    since: int | None = None
-    until: int | None = None
-    worst: int = 0
-
-    def __bool__(self) -> bool:
-        return self.since is not None or self.until is not None or self.worst > 0
+_ODD: Final = Window(worst=99)  # no part but those that are always read
 
 
 class Plan(NamedTuple):
@@ -134,13 +125,18 @@ class Reading:
         places: dict[int, list[Part]] = {}
         if ids is not None:
             places = self._places(ids)
-        elif window:
+        elif window or wanted:
             self._open_index(fill=0)
+        rg = None
+        if ids is None and wanted and not window and self._index is not None:
+            from otel_logging.search import ripgrep
+
+            rg = ripgrep.program(wanted)
         for file in self.files(folder, notes):
             with _noting(file, notes), opened(file) as (stream, form):
                 notes.files += 1
-                plan = self._plan(stream, form, places if ids is not None else None, window)
-                for start, line, sure in _wanted_lines(_source(stream, form, plan), plan, wanted, notes):
+                plan = self._plan(stream, form, places if ids is not None else None, _ODD if rg else window)
+                for start, line, sure in self._lines_of(stream, form, plan, wanted, notes, rg):
                     payload = (
                         self._parsed(file.name, start, line, wanted, sliced=sure and folder == LOGS)
                         if ids
@@ -190,6 +186,36 @@ class Reading:
             except (Unusable, ValueError):
                 self._without_index()
         return None, [], 0
+
+    def _lines_of(
+        self,
+        stream: BinaryIO,
+        form: StoreFile,
+        plan: Plan | None,
+        wanted: Sequence[bytes],
+        notes: Searched,
+        rg: str | None,
+    ) -> Iterator[tuple[int, bytes, bool]]:
+        source = _source(stream, form, plan)
+        if rg is None or plan is None:
+            yield from _wanted_lines(source, plan, wanted, notes)
+            return
+        from otel_logging.search import ripgrep
+
+        if form.sealed or plan.known.indexed < ripgrep.WORTH_IT:
+            yield from _wanted_lines(_source(stream, form, None), None, wanted, notes)
+            return
+        # Parts whose lines are not all known to be JSON are looked at as ever: their broken lines are counted.
+        begins = [part.start for part in plan.parts]
+        # By a descriptor where there are paths of descriptors: the file may have been sealed meanwhile.
+        path = f"/proc/{os.getpid()}/fd/{stream.fileno()}"
+        path = path if os.path.exists(path) else form.path  # noqa: PTH110 (a link of the kernel's)
+        found = (
+            (place, line, True)
+            for place, line in ripgrep.lines(rg, path, wanted, plan.known.indexed)
+            if (number := bisect_right(begins, place) - 1) < 0 or place >= plan.parts[number].end
+        )
+        yield from heapq.merge(found, _wanted_lines(source, plan, wanted, notes), key=itemgetter(0))
 
     def _parsed(self, file: str, start: int, line: bytes, wanted: Sequence[bytes], *, sliced: bool) -> Any:
         """The line parsed, or what is wanted of it, or None if it is broken; parsed once in a reading."""
@@ -405,51 +431,6 @@ def whole_blocks(source: Source, start: int, notes: Searched) -> Iterator[tuple[
         pending, held, too_long = ([data[cut:]], len(data) - cut, False) if cut < len(data) else ([], 0, False)
     if held:
         notes.unfinished += 1
-
-
-def lines_of(block: bytes, wanted: Sequence[bytes], notes: Searched) -> Iterator[tuple[int, bytes]]:
-    """The lines of a block worth parsing. Case is ignored: a superset, as the caller decides on the finished record."""
-    if not wanted:
-        place = 0
-        for line in block.split(b"\n"):
-            if line.strip():
-                yield place, line
-            place += len(line) + 1
-        return
-    # Broken lines are counted even where they are not wanted; those that are wanted count when they are parsed.
-    lowered = block.lower()
-    if not _all_closed(block):
-        odd = [line for line in block.split(b"\n") if line[-1:] != b"}"]
-        notes.broken += sum(1 for line in odd if not whole_line(line) and not _any(wanted, line.lower()))
-    starts: set[int] = set()
-    for needle in wanted:
-        place = lowered.find(needle)
-        while place >= 0:
-            starts.add(lowered.rfind(b"\n", 0, place) + 1)
-            end = lowered.find(b"\n", place)
-            place = lowered.find(needle, end) if end >= 0 else -1
-    for start in sorted(starts):
-        yield start, block[start : block.find(b"\n", start)]
-
-
-def _all_closed(block: bytes) -> bool:
-    """Whether every line ends with a brace."""
-    place = block.find(b"\n")
-    while place > 0:
-        if block[place - 1] != _BRACE:
-            return False
-        place = block.find(b"\n", place + 1)
-    return place < 0
-
-
-def _any(wanted: Sequence[bytes], line: bytes) -> bool:
-    return any(needle in line for needle in wanted)
-
-
-def whole_line(line: bytes) -> bool:
-    """Whether it looks like a JSON object, or is empty."""
-    line = line.strip()
-    return not line or (line.startswith(b"{") and line.endswith(b"}"))
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

@@ -29,10 +29,11 @@ def deadly(owner, name, late):
         left -= 1
         if left == 0 and not late:
             os.kill(os.getpid(), signal.SIGKILL)
-        done = real(*args, **more)
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return done
+        try:
+            return real(*args, **more)
+        finally:
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
     setattr(owner, name, call)
 late = sys.argv[3] == "late"
 from pathlib import Path

@@ -20,7 +20,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from otel_logging.search import frames, index, indexing, keeping, reading, retention, sealing
+from otel_logging.search import frames, index, indexing, keeping, reading, retention, ripgrep, sealing
 from otel_logging.search.local import Searched, Window, naming, needles, scan, scan_spans
 from otel_logging.search.one_call import Ambiguous, NotFound, find_call, own_trace
 from otel_logging.search.overview import overview
@@ -168,6 +168,7 @@ class Store(RuleBasedStateMachine):
             for name in small.keys() & vars(module).keys():
                 self.patch.setattr(module, name, small[name])
         self.patch.setattr(reading, "_WORTH_SLICING", 200)
+        self.patch.setattr(ripgrep, "WORTH_IT", 0)
         for root in (self.root, self.plain):
             for kind in ("logs", "traces"):
                 (root / kind).mkdir(parents=True, mode=0o700)
