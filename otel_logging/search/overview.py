@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
 from otel_logging.search.call_view import state_of
-from otel_logging.search.local import Searched, scan, scan_spans
 from otel_logging.search.one_call import own_trace, seen_traces
 from otel_logging.search.record import LEVELS, Record
+from otel_logging.search.source import Ask, Asked, Source, source_of
 from otel_logging.search.spans import Owners, Span, end_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from otel_logging.search.local import Searched
 
 
 @dataclass(slots=True)
@@ -145,12 +147,14 @@ class Overview:
         }
 
 
-def overview(store: Path) -> Overview:
-    """Read the whole store once and count."""
-    searched = Searched()
-    books = _Books(scan_spans(store, searched=searched))
+def overview(store: Path | Source, ask: Ask | None = None, searched: Asked | None = None) -> Overview:
+    """Read the whole store, or what a source has of `ask`, once and count."""
+    source = source_of(store)
+    ask = Ask() if ask is None else ask
+    searched = Asked() if searched is None else searched
+    books = _Books(source.spans(ask, searched))
     view = Overview([], searched)
-    for record in scan(store, searched=searched):
+    for record in source.records(ask, searched):
         view.records += 1
         view.levels[record.level] += 1
         view.services[record.service] += 1
