@@ -13,6 +13,8 @@ from otel_logging.search import clock, lines
 from otel_logging.search.record import LEVELS, Record, flat
 from otel_logging.search.spans import end_reasons
 from otel_logging.search.text import harmless
+from otel_logging.search.timing import Gap, Skew, gaps_of, skews_of
+from otel_logging.search.turns import Turn, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +68,21 @@ class CallView:
         """Records that were dropped at first and given back when the call went wrong."""
         return sum(record.recovered for record in self.records)
 
+    @property
+    def gaps(self) -> list[Gap]:
+        """Where no service logged anything for three seconds or more."""
+        return gaps_of(self.records)
+
+    @property
+    def skews(self) -> list[Skew]:
+        """Clocks of services that disagree."""
+        return skews_of(self.records, self.spans, clock.now())
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The conversation's turns, from turn events alone; none where there are no such events."""
+        return turns_of(self.records, self.spans)
+
     def flat_records(self) -> Iterator[dict[str, Any]]:
         """The records as flat mappings with their relative times, for JSON lines."""
         for record in self.records:
@@ -85,6 +102,9 @@ class CallView:
             "levels": self.levels,
             "recovered": self.recovered,
             "notes": self.notes,
+            "gaps": [gap.as_json(self.first) for gap in self.gaps],
+            "skews": [skew.sentence() for skew in self.skews],
+            "turns": [turn.as_json() for turn in self.turns],
             "records": list(self.flat_records()),
             "spans": [span.flat() for span in self.spans],
             "searched": self.searched.as_json(),
@@ -115,9 +135,13 @@ def render_text(view: CallView, *, width: int | None = None, colour: bool = Fals
     yield from _header(view, colour=colour)
     if not view.records:
         return
+    yield from _turns(view, colour=colour)
     yield ""
     room = lines.service_width(view.records)
+    gaps = {gap.end: gap for gap in view.gaps}
     for record in view.records:
+        if gap := gaps.pop(record.time, None):
+            yield from _gap(gap, colour=colour)
         when = clock.relative(record.time - view.first) if record.time else "    ?     "
         yield from lines.table_lines(record, when, service_width=room, width=width, colour=colour)
 
@@ -137,8 +161,32 @@ def _header(view: CallView, *, colour: bool) -> Iterator[str]:
         yield f"  spans     {len(view.spans):,}{f', {failed:,} failed' if failed else ''}"
     ends = ", ".join(f"{harmless(service)} {harmless(reason)}" for service, reason in view.ends.items())
     yield f"  state     {view.state}{f'; ended in {ends}' if ends else ''}"
-    for note in view.notes:
+    for note in (*view.notes, *(skew.sentence() for skew in view.skews)):
         yield f"  note      {harmless(note)}"
+
+
+def _gap(gap: Gap, *, colour: bool) -> Iterator[str]:
+    # Indented less than the lines that continue a message, so that no message can look like this.
+    what = "dead air" if gap.dead_air else "silence"
+    text = f"      ---   {clock.duration(gap.end - gap.start)} without a record ({what})"
+    yield lines.paint(text, lines.YELLOW if gap.dead_air else lines.DIM, colour=colour)
+
+
+def _turns(view: CallView, *, colour: bool) -> Iterator[str]:
+    turns = view.turns
+    if not turns:
+        return
+    yield ""
+    for turn in turns:
+        parts = [f"{harmless(name)} {length:,.0f}" for name, length in turn.parts]
+        if turn.parts and turn.latency is not None:
+            parts.append(f"unattributed {turn.unattributed:,.0f}")
+        waited = "     ?   " if turn.latency is None else f"{turn.latency:>6,.0f} ms"
+        marks = " over budget" * turn.over_budget + " interrupted" * turn.interrupted
+        when = clock.relative(turn.start - view.first)
+        sum_of = f"  ({' + '.join(parts)})" if parts else ""
+        line = f"  turn {turn.number:>3}  {when}  {waited}{sum_of}{marks}"
+        yield lines.paint(line, lines.YELLOW if turn.over_budget else "", colour=colour)
 
 
 def _counts(view: CallView) -> str:

@@ -93,12 +93,13 @@ class ClickHouse:
 
     def spans(self, ask: Ask, searched: Asked) -> Iterator[Span]:
         """The spans asked for, where the database has them."""
-        if not self._columns_of(self._settings.traces_table):
+        columns = self._columns_of(self._settings.traces_table)
+        if not columns:
             return
         where = _Where()
         _add_range(where, ask, frozenset())
         if ask.ids is not None:
-            _add_ids(where, ask, "SpanAttributes['call_sid']", body=False)
+            _add_ids(where, ask, "CallSid" if "CallSid" in columns else "SpanAttributes['call_sid']", body=False)
         sql = (
             "SELECT toUnixTimestamp64Nano(Timestamp), TraceId, SpanId, ParentSpanId, "  # noqa: S608 (all is bound)
             "SpanName, ServiceName, "
@@ -119,7 +120,9 @@ class ClickHouse:
         where = _Where()
         _add_range(where, ask, columns)
         if ask.ids is not None:
-            _add_ids(where, ask, "LogAttributes['call_sid']", body=True)
+            # Our own table is sorted by that column; a condition on the body would have all of it read.
+            own = "CallSid" in columns
+            _add_ids(where, ask, "CallSid" if own else "LogAttributes['call_sid']", body=not own)
         if (number := _NUMBERS.get(ask.level, 0)) > _NUMBERS["INFO"]:
             where.add("SeverityNumber >= {level:Int32} OR SeverityNumber = 0", level=number)
         if ask.services:

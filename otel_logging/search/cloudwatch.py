@@ -6,6 +6,7 @@ AWS SDK looks for them, never from here. The languages of the questions are in `
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,9 @@ class CloudWatch:
             raise BackEndError("needs boto3: pip install 'otel-logging[cloudwatch]'") from None
         config = Config(retries={"mode": "adaptive", "max_attempts": 8}, user_agent_extra="otel-logging")
         try:
-            aws = boto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+            # The Python SDK reads AWS_DEFAULT_REGION only, all others AWS_REGION.
+            region = self._settings.region or os.environ.get("AWS_REGION") or None
+            aws = boto3.Session(profile_name=self._settings.profile, region_name=region)
             self._made = aws.client("logs", endpoint_url=self._settings.endpoint, config=config)
         except (BotoCoreError, ValueError) as error:
             raise BackEndError(_reason(error)) from None
@@ -182,9 +185,7 @@ class CloudWatch:
                 return
             arguments["nextToken"] = token
 
-    def _queried(
-        self, groups: list[str], ask: Ask, searched: Asked, seen: set[str], count: _Count
-    ) -> Iterator[Record]:
+    def _queried(self, groups: list[str], ask: Ask, searched: Asked, seen: set[str], count: _Count) -> Iterator[Record]:
         for query in insights(ask, _ROWS):
             yield from ask.kept(self._rows(groups, query, ask, seen, count, searched), searched)
 

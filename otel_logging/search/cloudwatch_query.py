@@ -23,7 +23,8 @@ _NUMBER_FIELDS = ("severity_number", "severityNumber")
 _NUMBERS = dict(zip(LEVELS, (0, 9, 13, 17, 21), strict=True))
 _LONG = 16  # an id of so many characters is found in an event's text without finding much else
 _IDS_IN_PATTERN = 12  # a filter pattern has at most 1,024 characters
-_IDS_IN_QUERY = 60  # an Insights query at most 10,000
+_FIELDS_IN_PATTERN = 6
+_IDS_IN_QUERY = 40  # an Insights query at most 10,000
 _PLAIN = re.compile(r"[a-z0-9_]{2,}")
 _NUMBER = re.compile(r"[-+.0-9eE]+")
 _ASCII_RUN = re.compile(r"[a-z0-9_ ]{2,}")
@@ -60,7 +61,7 @@ def _id_patterns(ids: Ids) -> Iterator[str]:
     fields = [f'($.{name} = "{text}")' for text in calls for name in CALL_FIELDS]
     fields += [f'($.{name} = "{text}*")' for text in ids.call_starts for name in CALL_FIELDS]
     fields += [f'($.{name} = "{text}*")' for text in ids.trace_starts for name in TRACE_FIELDS]
-    for few in chunks(fields, _IDS_IN_PATTERN):
+    for few in chunks(fields, _FIELDS_IN_PATTERN):
         yield f"{{ {' || '.join(few)} }}"
 
 

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from otel_logging.search.source import Local, Several, Source
+from otel_logging.search.source import CLICKHOUSE, CLOUDWATCH, DATADOG, KINDS, LOCAL, Local, Several, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-LOCAL, CLOUDWATCH, DATADOG, CLICKHOUSE = "local", "cloudwatch", "datadog", "clickhouse"
-KINDS = (LOCAL, CLOUDWATCH, DATADOG, CLICKHOUSE)
 VARIABLE = "OTEL_LOGGING_PROFILES"
 _SECRET = ("password", "api_key", "app_key", "application_key", "secret", "token", "access_key", "secret_key")
 _METHODS = ("auto", "filter", "insights")
@@ -51,11 +49,6 @@ def opened(names: Sequence[str], store: Path | None, environ: Mapping[str, str] 
     if list(sources) == [LOCAL]:
         return sources[LOCAL]
     return Several(list(sources.values()))
-
-
-def is_remote(source: Source) -> bool:
-    """Whether a back end is among the places, which must not be read from its beginning."""
-    return not isinstance(source, Local)
 
 
 def path_of(environ: Mapping[str, str]) -> Path:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _ASKABLE = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 
 
+LOCAL, CLOUDWATCH, DATADOG, CLICKHOUSE = "local", "cloudwatch", "datadog", "clickhouse"
+KINDS = (LOCAL, CLOUDWATCH, DATADOG, CLICKHOUSE)
+
+
 class BackEndError(Exception):
     """A back end could not be asked, or did not answer; the text is a sentence that says what to do about it."""
 
@@ -143,7 +147,7 @@ class Source(Protocol):
 class Local:
     """The local store as a source."""
 
-    name = "local"
+    name = LOCAL
 
     def __init__(self, store: Path) -> None:
         self.store = store
@@ -218,6 +222,10 @@ class Several:
         if ask.ids is not None:
             self._known[number] = (ask, known)
 
+    def forget(self) -> None:
+        """Ask anew what was asked before."""
+        self._known.clear()
+
     def spans(self, ask: Ask, searched: Asked) -> Iterator[Span]:
         """The spans of all sources."""
         for source in self.sources:
@@ -244,6 +252,11 @@ def _covers(before: Ask, ask: Ask) -> bool:
 def _same(record: Record) -> tuple[object, ...]:
     """What two copies of one record have in common: back ends keep times to the millisecond, and know fewer keys."""
     return record.time // 1_000_000, record.service, record.body, record.call_sid
+
+
+def is_remote(source: Source) -> bool:
+    """Whether a back end is among the places, which must not be read from its beginning."""
+    return not isinstance(source, Local)
 
 
 def source_of(place: Path | Source) -> Source:

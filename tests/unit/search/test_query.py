@@ -180,7 +180,9 @@ class TestShortcut:
         (root / "logs" / "a.jsonl").write_bytes(line.encode("utf-8", "surrogatepass") + b"\n")
         matcher = Matcher(Query(text=text))
         everything = [record.body for record in scan(root) if matcher.matches(record)]
-        assert [record.body for record in Local(root).records(matcher.ask(), Asked()) if matcher.matches(record)] == everything
+        assert [
+            record.body for record in Local(root).records(matcher.ask(), Asked()) if matcher.matches(record)
+        ] == everything
         if not upper:
             assert everything == [body] or text.lower() not in body.lower()
 
