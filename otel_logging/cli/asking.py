@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,14 @@ from otel_logging.cli import USAGE, common
 from otel_logging.search import clock
 from otel_logging.search.query import Query
 from otel_logging.search.record import LEVELS
-from otel_logging.search.source import KINDS, LOCAL, Local, is_remote
+from otel_logging.search.source import KINDS, Local, Several, is_remote
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from otel_logging.search.follow import Follower
     from otel_logging.search.source import Source
 
 HOUR = 3600 * clock.NANOS
@@ -91,19 +94,32 @@ def source_of(args: argparse.Namespace) -> Source:
     """The places of `--from`; ends the process with a usage error where one cannot be understood."""
     if not args.places:
         return Local(common.store_of(args))
-    from otel_logging.search.profiles import BadProfile, opened
+    from otel_logging.search.profiles import BadProfile, names_local, opened
 
     try:
-        return opened(args.places, store_of(args))
+        store = common.store_of(args) if names_local(args.places) else None
+        return opened(args.places, store)
     except BadProfile as error:
         common.tell(str(error))
         raise SystemExit(USAGE) from None
 
 
-def store_of(args: argparse.Namespace) -> Path | None:
+def store_of(source: Source) -> Path | None:
     """The local store's folder, or None where nobody asks for it."""
-    names = [name.strip() for name in args.places]
-    return common.store_of(args) if not names or LOCAL in names else None
+    sources = source.sources if isinstance(source, Several) else (source,)
+    return next((item.store for item in sources if isinstance(item, Local)), None)
+
+
+@contextmanager
+def following(source: Source, query: Query, *, wanted: bool) -> Iterator[Follower | None]:
+    """What tells new records from then on, if that is wanted; its files are closed in the end."""
+    if not wanted:
+        yield None
+        return
+    from otel_logging.search.follow import Follower
+
+    with closing(Follower(source, query)) as follower:
+        yield follower
 
 
 def bounded(query: Query, source: Source, span: int = HOUR) -> Query:

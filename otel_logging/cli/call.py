@@ -42,27 +42,23 @@ def main(argv: list[str]) -> int:
     query = asking.bounded(Query(call=args.id, since=args.since, until=args.until), source, _RANGE)
     if args.explain:
         common.tell_native(source, Ask(ids=ids_meant(parse_pasted(args.id)), since=query.since, until=query.until))
-    follower = None
-    if args.follow:
-        from otel_logging.search.follow import Follower
-
-        follower = Follower(source, query)
-    try:
-        with Progress(source) as searched:
-            view = find_call(source, args.id, since=query.since, until=query.until, searched=searched)
-    except NotFound as error:
-        return common.nothing_found(error, asking.store_of(args))
-    except Ambiguous as error:
-        return common.ambiguous(error)
-    code = _shown(view, args.format)
-    if code != DONE:
-        return code
-    common.tell_problems(view.searched)
-    services = common.plural(len(view.services), "service")
-    shown = f"{common.plural(len(view.records), 'record')} shown, {services}, {view.state}"
-    common.tell(f"{shown}; {common.searched_line(view.searched)}")
-    if follower is not None:
-        _followed(follower, source, view, query, as_lines=args.format == common.LINES)
+    with asking.following(source, query, wanted=args.follow) as follower:
+        try:
+            with Progress(source) as searched:
+                view = find_call(source, args.id, since=query.since, until=query.until, searched=searched)
+        except NotFound as error:
+            return common.nothing_found(error, asking.store_of(source))
+        except Ambiguous as error:
+            return common.ambiguous(error)
+        code = _shown(view, args.format)
+        if code != DONE:
+            return code
+        common.tell_problems(view.searched)
+        services = common.plural(len(view.services), "service")
+        shown = f"{common.plural(len(view.records), 'record')} shown, {services}, {view.state}"
+        common.tell(f"{shown}; {common.searched_line(view.searched)}")
+        if follower is not None:
+            _followed(follower, source, view, query, as_lines=args.format == common.LINES)
     return common.code_of(view.records or view.spans, view.searched)
 
 

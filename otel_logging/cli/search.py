@@ -6,20 +6,20 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from otel_logging.cli import asking, common
+from otel_logging.cli import DONE, asking, common
 from otel_logging.cli.progress import Progress
 from otel_logging.search import clock, lines
 from otel_logging.search.one_call import find_call, ids_meant
 from otel_logging.search.query import Ambiguous, BadQuery, Matcher, NotFound, Query, Result, search
 from otel_logging.search.record import flat
-from otel_logging.search.source import Asked
+from otel_logging.search.source import Ask, Asked
 from otel_logging.search.text import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otel_logging.search.follow import Follower
-    from otel_logging.search.source import Ask, Source
+    from otel_logging.search.source import Source
 
 _LIMIT = 1000
 _CALL_COLUMNS = 12  # enough of a call id to paste it into `call`
@@ -55,44 +55,57 @@ def main(argv: list[str]) -> int:
     query = replace(asking.query_of(parser, args), limit=args.limit, context=args.context)
     source = asking.source_of(args)
     query = asking.bounded(query, source)
-    follower = None
     try:
         if args.explain:
             common.tell_native(source, _ask(query))
-        if args.follow:
-            from otel_logging.search.follow import Follower
-
-            follower = Follower(source, query)
-        with Progress(source) as searched:
-            if args.format == common.PAGE:
-                from otel_logging.cli import page
-
-                view = find_call(source, query.call, since=query.since, until=query.until, searched=searched)
-                matcher = Matcher(query)
-                kept = [record for record in view.records if matcher.matches(record)]
-                return page.write(replace(view, records=kept))
-            result = search(source, query, searched=searched)
+        if args.format == common.PAGE:
+            return _page(source, query)
+        with asking.following(source, query, wanted=args.follow) as follower:
+            with Progress(source) as searched:
+                result = search(source, query, searched=searched)
+            _print(result, args.format, context=args.context > 0)
+            _tell(result)
+            if follower is not None:
+                _followed(follower, source, query, result, as_lines=args.format == common.LINES)
     except BadQuery as error:
         parser.error(str(error))
     except NotFound as error:
-        return common.nothing_found(error, asking.store_of(args))
+        return common.nothing_found(error, asking.store_of(source))
     except Ambiguous as error:
         return common.ambiguous(error)
-    _print(result, args.format, context=args.context > 0)
-    common.tell_problems(result.searched)
-    services = common.plural(len(result.services), "service")
-    total = common.total_text(result.total, "record", result.searched)
-    common.tell(f"{result.shown:,} of {total} shown, {services}; {common.searched_line(result.searched)}")
-    if follower is not None:
-        _followed(follower, source, query, result, as_lines=args.format == common.LINES)
     return common.code_of(result.shown, result.searched)
 
 
 def _ask(query: Query) -> Ask:
+    """What a source is asked for first; a call is read as a whole and filtered here."""
+    ask = Matcher(query).ask()
+    if not query.call:
+        return ask
     from otel_logging.ids import parse_pasted
 
-    ask = Matcher(query).ask()
-    return replace(ask, ids=ids_meant(parse_pasted(query.call))) if query.call else ask
+    return Ask(ids=ids_meant(parse_pasted(query.call)), since=query.since, until=query.until)
+
+
+def _page(source: Source, query: Query) -> int:
+    """One call as a file, with the records that match."""
+    from otel_logging.cli import page
+
+    matcher = Matcher(query)
+    with Progress(source) as searched:
+        view = find_call(source, query.call, since=query.since, until=query.until, searched=searched)
+    kept = [record for record in view.records if matcher.matches(record)]
+    code = page.write(replace(view, records=kept))
+    common.tell_problems(searched)
+    total = common.total_text(len(view.records), "record", searched)
+    common.tell(f"{len(kept):,} of {total} shown; {common.searched_line(searched)}")
+    return code if code != DONE else common.code_of(kept, searched)
+
+
+def _tell(result: Result) -> None:
+    common.tell_problems(result.searched)
+    services = common.plural(len(result.services), "service")
+    total = common.total_text(result.total, "record", result.searched)
+    common.tell(f"{result.shown:,} of {total} shown, {services}; {common.searched_line(result.searched)}")
 
 
 def _print(result: Result, form: str, *, context: bool) -> None:

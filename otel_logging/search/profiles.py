@@ -51,6 +51,16 @@ def opened(names: Sequence[str], store: Path | None, environ: Mapping[str, str] 
     return Several(list(sources.values()))
 
 
+def names_local(names: Sequence[str], environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the local store is among the places that these names mean.
+
+    Raises:
+        BadProfile: as `opened`.
+    """
+    env = os.environ if environ is None else environ
+    return any(wanted == LOCAL for name in names or [LOCAL] for wanted in _expanded(name.strip(), env))
+
+
 def path_of(environ: Mapping[str, str]) -> Path:
     """Where the file of profiles is, whether or not it exists."""
     if environ.get(VARIABLE, "").strip():
@@ -89,11 +99,11 @@ def _document(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     import yaml
 
     try:
-        document = yaml.safe_load(text) or {}
+        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BadProfile(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    parts = document if isinstance(document, dict) else {}
-    if not isinstance(document, dict) or set(parts) - {"profiles", "groups"}:
+    parts = {} if document is None else document
+    if not isinstance(parts, dict) or set(parts) - {"profiles", "groups"}:
         raise BadProfile(f"{path}: valid at the top: profiles, groups")
     made = {name: parts.get(name) or {} for name in ("profiles", "groups")}
     if not all(isinstance(part, dict) for part in made.values()):

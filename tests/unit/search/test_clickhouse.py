@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import clickhouse_connect
@@ -114,7 +115,8 @@ class TestCall:
 
     def test_lines_that_nobody_took_apart(self, place):
         """A JSON console line in the body is the same record; a table sorted by call is not read for such."""
-        place.put('{"timestamp":"2024-01-21T19:30:27Z","message":"line","call_sid":"%s"}' % SID, 1, service="")
+        line = {"timestamp": "2024-01-21T19:30:27Z", "message": "line", "call_sid": SID}
+        place.put(json.dumps(line), 1, service="")
         if place.own:
             place.put("x", 1, call=SID)
         view = find_call(Several([place]), SID, since=BEGIN - 10**9, until=BEGIN + 10**12)
