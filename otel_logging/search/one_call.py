@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 from otel_logging.ids import Pasted, parse_pasted, trace_id_for
 from otel_logging.search import clock
 from otel_logging.search.call_view import CallView, state_of
-from otel_logging.search.local import Searched, needles, scan, scan_spans
+from otel_logging.search.local import Searched, naming, one_reading, scan, scan_spans
 from otel_logging.search.record import Record
 from otel_logging.search.spans import Owners, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from otel_logging.search.local import Wanted
 
 # How well a record fits what was pasted; only the best fit that occurs counts.
 _EXACT, _NO_CASE, _OWN, _TRACE, _PREFIX, _TRACE_PREFIX = range(6)
@@ -73,6 +75,11 @@ def find_call(store: Path, pasted: str | Pasted, *, now: int | None = None) -> C
         Ambiguous: a prefix, or a trace that several calls share, fits more than one call.
     """
     meant = parse_pasted(pasted) if isinstance(pasted, str) else pasted
+    with one_reading(store):
+        return _find(store, meant, clock.now() if now is None else now)
+
+
+def _find(store: Path, meant: Pasted, now: int) -> CallView:
     searched = Searched()
     grade, candidate = _identify(store, meant, searched)
     traces = set(candidate.traces)
@@ -80,7 +87,7 @@ def find_call(store: Path, pasted: str | Pasted, *, now: int | None = None) -> C
         traces.add(own_trace(candidate.call_sid))
         if grade >= _TRACE:  # the lines parsed so far need not be all that name the call
             traces |= _traces_of(store, candidate.call_sid)
-    return _collect(store, candidate.call_sid, traces, searched, clock.now() if now is None else now)
+    return _collect(store, candidate.call_sid, traces, searched, now)
 
 
 def own_trace(call_sid: str) -> str:
@@ -104,7 +111,7 @@ def belongs(item: Record | Span, call_sid: str | None, traces: set[str], owners:
     return item.trace_id in traces and owners.of(item.trace_id, item.span_id) in (None, call_sid)
 
 
-def _items(store: Path, wanted: tuple[bytes, ...], searched: Searched | None = None) -> Iterator[Record | Span]:
+def _items(store: Path, wanted: Wanted, searched: Searched | None = None) -> Iterator[Record | Span]:
     yield from scan(store, wanted=wanted, searched=searched)
     yield from scan_spans(store, wanted=wanted, searched=searched)
 
@@ -114,7 +121,7 @@ def _identify(store: Path, pasted: Pasted, searched: Searched) -> tuple[int, Can
     meaning = _Meaning(pasted)
     if not meaning.text:
         raise NotFound(pasted.text, searched)
-    for item in _items(store, needles(*meaning.wanted), searched):
+    for item in _items(store, naming(*meaning.wanted, prefix=meaning.prefix), searched):
         grade = meaning.grade(item)
         if grade is None:
             continue
@@ -181,12 +188,12 @@ def _choose(candidates: list[Candidate], meaning: _Meaning) -> list[Candidate]:
 
 
 def _traces_of(store: Path, call_sid: str) -> set[str]:
-    items = _items(store, needles(call_sid))
+    items = _items(store, naming(call_sid))
     return {trace for item in items if item.call_sid == call_sid for trace in seen_traces(item)}
 
 
 def _collect(store: Path, call_sid: str | None, traces: set[str], searched: Searched, now: int) -> CallView:
-    wanted = needles(call_sid, *sorted(traces))
+    wanted = naming(call_sid, *sorted(traces))
     again = Searched()  # the files were counted once already
     met = list(_met(scan_spans(store, wanted=wanted, searched=again), call_sid, traces))
     owners = Owners(met)
