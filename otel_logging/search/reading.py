@@ -127,7 +127,6 @@ class Reading:
                 plan, found, broken = self._known_digests(stream, form)
                 yield from found
                 if plan is not None:
-                    _count(plan.known, notes)
                     notes.broken += broken
                     notes.missed = notes.missed or broken > 0
                 digest = Digest()
@@ -300,18 +299,14 @@ def _source(stream: BinaryIO, form: StoreFile, plan: Plan | None) -> Source:
     return Source(stream, form.sealed, () if plan is None else plan.frames)
 
 
-def _count(known: Known, notes: Searched) -> None:
-    notes.bytes += known.indexed
-    notes.lines += known.lines
-
-
 def _wanted_lines(
     source: Source, plan: Plan | None, wanted: Sequence[bytes], notes: Searched
 ) -> Iterator[tuple[int, bytes]]:
     """The lines worth parsing, and where they begin."""
     start = 0
     if plan is not None:
-        _count(plan.known, notes)
+        notes.bytes += plan.known.indexed
+        notes.lines += plan.known.lines
         for begin, end in plan.parts:
             for place, line in lines_of(source.read(begin, end), wanted, notes):
                 yield begin + place, line
