@@ -10,7 +10,7 @@ from otel_logging.cli import USAGE, common
 from otel_logging.search import clock
 from otel_logging.search.query import Query
 from otel_logging.search.record import LEVELS
-from otel_logging.search.source import KINDS, Local, Several, is_remote
+from otel_logging.search.source import KINDS, Local, is_remote, parts_of
 
 if TYPE_CHECKING:
     import argparse
@@ -106,8 +106,7 @@ def source_of(args: argparse.Namespace) -> Source:
 
 def store_of(source: Source) -> Path | None:
     """The local store's folder, or None where nobody asks for it."""
-    sources = source.sources if isinstance(source, Several) else (source,)
-    return next((item.store for item in sources if isinstance(item, Local)), None)
+    return next((item.store for item in parts_of(source) if isinstance(item, Local)), None)
 
 
 @contextmanager

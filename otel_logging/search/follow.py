@@ -17,7 +17,7 @@ from otel_logging.search import clock, otlp
 from otel_logging.search.local import LOGS, TRACES
 from otel_logging.search.one_call import belongs, seen_traces
 from otel_logging.search.query import Matcher
-from otel_logging.search.source import Asked, Ids, Local, Several
+from otel_logging.search.source import Asked, Ids, Local, Several, parts_of
 from otel_logging.search.spans import Owners
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Follower:
     """
 
     def __init__(self, source: Source, query: Query) -> None:
-        sources = source.sources if isinstance(source, Several) else (source,)
+        sources = parts_of(source)
         self._tails = [Tail(item.store) for item in sources if isinstance(item, Local)]
         self._remote = [item for item in sources if not isinstance(item, Local)]
         self._query = replace(query, call="", since=query.since if self._remote else None, limit=0, context=0)

@@ -13,7 +13,7 @@ from otel_logging.ids import Pasted, parse_pasted, trace_id_for
 from otel_logging.search import clock
 from otel_logging.search.call_view import CallView, state_of
 from otel_logging.search.record import Record
-from otel_logging.search.source import Ask, Asked, Ids, Source, source_of
+from otel_logging.search.source import Ask, Asked, Ids, Source, reading, source_of
 from otel_logging.search.spans import Owners, Span
 
 if TYPE_CHECKING:
@@ -88,13 +88,18 @@ def find_call(
     meant = parse_pasted(pasted) if isinstance(pasted, str) else pasted
     searched = Asked() if searched is None else searched
     reader = _Reader(source_of(store), since, until)
+    with reading(reader.source):
+        return _find(reader, meant, searched, clock.now() if now is None else now)
+
+
+def _find(reader: _Reader, meant: Pasted, searched: Asked, now: int) -> CallView:
     grade, candidate = _identify(reader, meant, searched)
     traces = set(candidate.traces)
     if candidate.call_sid is not None:
         traces.add(own_trace(candidate.call_sid))
         if grade >= _TRACE:  # the lines parsed so far need not be all that name the call
             traces |= _traces_of(reader, candidate.call_sid)
-    return _collect(reader, candidate.call_sid, traces, searched, clock.now() if now is None else now)
+    return _collect(reader, candidate.call_sid, traces, searched, now)
 
 
 def own_trace(call_sid: str) -> str:

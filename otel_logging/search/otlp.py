@@ -14,13 +14,18 @@ from otel_logging.search.record import Record, absorb, as_text, call_id, from_fl
 from otel_logging.search.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _DEPTH = 32  # nesting of attribute values followed
 
 
-def records(payload: Any, source: str = "") -> Iterator[Record]:
-    """The records of one line: an ExportLogsServiceRequest, or a JSON console line."""
+def records(
+    payload: Any, source: str = "", fits: Callable[[str | None, str | None], bool] | None = None
+) -> Iterator[Record]:
+    """The records of one line: an ExportLogsServiceRequest, or a JSON console line.
+
+    Records whose call id and trace id `fits` refuses may be left out, which saves making them.
+    """
     if not isinstance(payload, dict):
         return
     groups = _get(payload, "resourceLogs", "resource_logs")
@@ -34,7 +39,22 @@ def records(payload: Any, source: str = "") -> Iterator[Record]:
         for scoped in _mappings(_get(group, "scopeLogs", "scope_logs")):
             scope = as_text(_mapping(scoped, "scope").get("name"))
             for raw in _mappings(_get(scoped, "logRecords", "log_records")):
-                yield _record(raw, resource, service, scope, source)
+                if fits is None or _may_fit(raw, fits):
+                    yield _record(raw, resource, service, scope, source)
+
+
+def _may_fit(raw: dict[str, Any], fits: Callable[[str | None, str | None], bool]) -> bool:
+    try:
+        body = raw["body"]["stringValue"]
+        if not isinstance(body, str) or body.startswith("{"):
+            return True  # a console line may stand in it, with ids of its own
+        if fits(None, hex_id(_get(raw, "traceId", "trace_id"), 32)):
+            return True
+        return any(
+            fits(call_id(value_of(pair["value"])), None) for pair in raw["attributes"] if pair["key"] == "call_sid"
+        )
+    except (KeyError, TypeError, AttributeError):
+        return True
 
 
 def _record(raw: dict[str, Any], resource: dict[str, Any], service: str, scope: str, source: str) -> Record:

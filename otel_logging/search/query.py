@@ -292,7 +292,9 @@ def _around(source: Source, calls: list[str], shown: list[Record], query: Query)
     """What may stand around the hits. What is in no call is a whole file in a store, and some minutes elsewhere."""
     loose = [record.time for record in shown if not record.call_sid]
     if calls and not (loose and isinstance(source, Local)):
-        yield from source.records(Ask(ids=Ids(calls=tuple(calls)), since=query.since, until=query.until), Asked())
+        # A neighbour need not match anything, the range included; but a back end must not be read from its beginning.
+        bounds = {} if isinstance(source, Local) else {"since": query.since, "until": query.until}
+        yield from source.records(Ask(ids=Ids(calls=tuple(calls)), **bounds), Asked())
     if loose and isinstance(source, Local):
         yield from source.records(Ask(), Asked())
     elif loose:

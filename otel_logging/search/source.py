@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from otel_logging.search import clock
-from otel_logging.search.local import Searched, needles, scan, scan_spans
+from otel_logging.search.local import Searched, Wanted, Window, naming, needles, one_reading, scan, scan_spans
+from otel_logging.search.record import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -154,7 +156,7 @@ class Local:
 
     def records(self, ask: Ask, searched: Asked) -> Iterator[Record]:
         """The records of the lines that may hold what is asked for."""
-        return scan(self.store, wanted=_wanted(ask), searched=searched)
+        return scan(self.store, wanted=_wanted(ask), searched=searched, window=_window(ask))
 
     def spans(self, ask: Ask, searched: Asked) -> Iterator[Span]:
         """The spans of the lines that may hold what is asked for."""
@@ -169,11 +171,17 @@ class Local:
 
 
 def _wanted(ask: Ask) -> tuple[bytes, ...]:
-    if ask.ids is not None:
-        texts = {text.lower() for text in ask.ids.texts() if text}
-        # Each needle is one more pass over the file, and a CallSid contains its trace id.
-        return needles(*sorted(text for text in texts if not any(other in text for other in texts - {text})))
-    return needles(ask.run) if ask.run else ()
+    if ask.ids is None:
+        return needles(ask.run) if ask.run else ()
+    texts = {text.lower() for text in ask.ids.texts() if text}
+    # Each needle is one more pass over the file, and a CallSid contains its trace id.
+    wanted = Wanted(needles(*sorted(text for text in texts if not any(other in text for other in texts - {text}))))
+    wanted.ids = naming(*texts, prefix=bool(ask.ids.call_starts or ask.ids.trace_starts)).ids
+    return wanted
+
+
+def _window(ask: Ask) -> Window:
+    return Window(ask.since, ask.until, LEVELS.index(ask.level) if ask.level else 0)
 
 
 class Several:
@@ -252,6 +260,22 @@ def _covers(before: Ask, ask: Ask) -> bool:
 def _same(record: Record) -> tuple[object, ...]:
     """What two copies of one record have in common: back ends keep times to the millisecond, and know fewer keys."""
     return record.time // 1_000_000, record.service, record.body, record.call_sid
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """Within the block, all questions to a local store see it as it was at the beginning."""
+    local = next((item for item in parts_of(source) if isinstance(item, Local)), None)
+    if local is None:
+        yield
+        return
+    with one_reading(local.store):
+        yield
+
+
+def parts_of(source: Source) -> tuple[Source, ...]:
+    """The single places of a source."""
+    return source.sources if isinstance(source, Several) else (source,)
 
 
 def is_remote(source: Source) -> bool:
