@@ -293,8 +293,8 @@ def _around(source: Source, calls: list[str], shown: list[Record], query: Query)
     loose = [record.time for record in shown if not record.call_sid]
     if calls and not (loose and isinstance(source, Local)):
         # A neighbour need not match anything, the range included; but a back end must not be read from its beginning.
-        bounds = {} if isinstance(source, Local) else {"since": query.since, "until": query.until}
-        yield from source.records(Ask(ids=Ids(calls=tuple(calls)), **bounds), Asked())
+        since, until = (None, None) if isinstance(source, Local) else (query.since, query.until)
+        yield from source.records(Ask(ids=Ids(calls=tuple(calls)), since=since, until=until), Asked())
     if loose and isinstance(source, Local):
         yield from source.records(Ask(), Asked())
     elif loose:
