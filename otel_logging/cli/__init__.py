@@ -24,6 +24,7 @@ VERBS: Final = {
     "search": "records by text, level, service, time, attribute, pattern",
     "calls": "the calls of the store, newest first",
     "await": "wait until records are there, or a call has ended; for tests and scripts",
+    "serve": "the calls as pages in a browser, on this machine only",
     "recall": "bring back what was remembered of a call that ended well",
     "policy": "why a record is kept or dropped, what is wrong with policy files: policy check|explain|eval",
     "stats": "what the store holds",

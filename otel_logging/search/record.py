@@ -71,7 +71,8 @@ class Record:
     @property
     def recovered(self) -> bool:
         """True for a record that was dropped at first and given back when its call went wrong."""
-        return self.attributes.get(RECOVERED) in (True, "true")  # no set: the value may be a list
+        value = self.attributes.get(RECOVERED)  # a summary's is a number, and 1 would equal True
+        return value is True or value == "true"
 
     @property
     def exception(self) -> str:

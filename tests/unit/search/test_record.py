@@ -71,6 +71,7 @@ class TestFlat:
         """Recovered records and exceptions are recognised, whatever type an attribute has."""
         assert Record(attributes={"otel_logging.recovered": True}).recovered
         assert not Record(attributes={"otel_logging.recovered": ["odd"]}).recovered
+        assert not Record(attributes={"otel_logging.recovered": 1}).recovered  # a summary's count
         assert (
             Record(attributes={"exception.type": "ValueError", "exception.message": "no"}).exception == "ValueError: no"
         )
