@@ -213,3 +213,16 @@ class TestFollow:
         result = run("call", A, "--follow")
         assert result.code == 0
         assert "the call is complete" in result.err
+
+
+class TestPage:
+    @pytest.mark.parametrize("argv", [["call", A], ["search", "--call", A, "--level", "warning"]])
+    def test_one_file(self, run, store, argv):
+        """`--format html` writes one whole page to stdout and says on stderr what was searched."""
+        result = run(*argv, "--format", "html")
+        assert result.code == 0
+        assert result.out.lower().startswith("<!doctype html>")
+        assert "it broke" in result.out
+        assert ("[START]" in result.out) is (argv[0] == "call")
+        assert "shown" in result.err
+        assert "searched 2 files" in result.err
