@@ -43,6 +43,7 @@ class CallView:
     searched: Searched
     state: str = "complete"
     notes: list[str] = field(default_factory=list)
+    looked: int = field(default_factory=clock.now)  # when this was the state of things
     services: dict[str, int] = field(init=False)
     levels: dict[str, int] = field(init=False)
     ends: dict[str, str] = field(init=False)
@@ -76,7 +77,7 @@ class CallView:
     @property
     def skews(self) -> list[Skew]:
         """Clocks of services that disagree."""
-        return skews_of(self.records, self.spans, clock.now())
+        return skews_of(self.records, self.spans, self.looked)
 
     @property
     def turns(self) -> list[Turn]:

@@ -268,6 +268,7 @@ def _collect(reader: _Reader, call_sid: str | None, traces: set[str], searched: 
         spans=sorted(spans, key=lambda span: (span.start, span.end)),
         searched=searched,
         state="truncated" if missed else state_of(latest=latest, hung_up=hung_up, now=now),
+        looked=now,
         notes=_notes({other for other in others if other not in (None, call_sid) and other}),
     )
 
