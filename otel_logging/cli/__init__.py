@@ -28,6 +28,7 @@ VERBS: Final = {
     "recall": "bring back what was remembered of a call that ended well",
     "policy": "why a record is kept or dropped, what is wrong with policy files: policy check|explain|eval",
     "stats": "what the store holds",
+    "doctor": "what is wrong between the application and its back end, and what to do about it",
     "debug": "see everything of a live call for a while, without a restart: debug CALL --for 10m",
     "demo": "a small voice service under otel-logging, called for real",
 }
