@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from otel_logging.cli import USAGE, common
 from otel_logging.search import clock
-from otel_logging.search.query import Query
 from otel_logging.search.record import LEVELS
 from otel_logging.search.source import KINDS, Local, is_remote, parts_of
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from otel_logging.search.follow import Follower
+    from otel_logging.search.query import Query
     from otel_logging.search.source import Source
 
 HOUR = 3600 * clock.NANOS
@@ -84,6 +83,8 @@ def query_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Query
     attrs = [tuple(pair.split("=", 1)) for pair in args.attr]
     if any(len(pair) != 2 or not pair[0] for pair in attrs):
         parser.error("--attr takes KEY=VALUE")
+    from otel_logging.search.query import Query
+
     return Query(
         text=args.text, call=args.call, trace=args.trace, services=tuple(args.service), level=args.level,
         since=args.since, until=args.until, grep=args.grep, attrs=tuple((key, value) for key, value in attrs),
@@ -110,9 +111,9 @@ def store_of(source: Source) -> Path | None:
 
 
 @contextmanager
-def following(source: Source, query: Query, *, wanted: bool) -> Iterator[Follower | None]:
+def following(source: Source, query: Query | None, *, wanted: bool) -> Iterator[Follower | None]:
     """What tells new records from then on, if that is wanted; its files are closed in the end."""
-    if not wanted:
+    if not wanted or query is None:
         yield None
         return
     from otel_logging.search.follow import Follower
@@ -121,8 +122,8 @@ def following(source: Source, query: Query, *, wanted: bool) -> Iterator[Followe
         yield follower
 
 
-def bounded(query: Query, source: Source, span: int = HOUR) -> Query:
-    """The query with a beginning where a back end is asked, which must not be read from its own."""
-    if query.since is not None or not is_remote(source):
-        return query
-    return replace(query, since=max((query.until or clock.now()) - span, 0))
+def since_of(args: argparse.Namespace, source: Source, span: int = HOUR) -> int | None:
+    """`--since`, or so many nanoseconds ago where a back end is asked, which must not be read from its beginning."""
+    if args.since is not None or not is_remote(source):
+        return args.since  # type: ignore[no-any-return]
+    return max((args.until or clock.now()) - span, 0)

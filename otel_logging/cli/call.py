@@ -11,12 +11,14 @@ from otel_logging.ids import parse_pasted
 from otel_logging.search import clock, lines
 from otel_logging.search.call_view import CallView, render_text
 from otel_logging.search.one_call import Ambiguous, NotFound, find_call, ids_meant
-from otel_logging.search.query import Query
 from otel_logging.search.record import flat
 from otel_logging.search.source import Ask, Asked
 
 if TYPE_CHECKING:
+    import argparse
+
     from otel_logging.search.follow import Follower
+    from otel_logging.search.query import Query
     from otel_logging.search.source import Source
 
 _RANGE = 24 * asking.HOUR  # how far back a back end is asked where nobody says
@@ -39,13 +41,13 @@ def main(argv: list[str]) -> int:
     if args.follow and args.format not in {common.TABLE, common.LINES}:
         parser.error("--follow prints as table or jsonl")
     source = asking.source_of(args)
-    query = asking.bounded(Query(call=args.id, since=args.since, until=args.until), source, _RANGE)
+    args.since = asking.since_of(args, source, _RANGE)
     if args.explain:
-        common.tell_native(source, Ask(ids=ids_meant(parse_pasted(args.id)), since=query.since, until=query.until))
-    with asking.following(source, query, wanted=args.follow) as follower:
+        common.tell_native(source, Ask(ids=ids_meant(parse_pasted(args.id)), since=args.since, until=args.until))
+    with asking.following(source, _query(args), wanted=args.follow) as follower:
         try:
             with Progress(source) as searched:
-                view = find_call(source, args.id, since=query.since, until=query.until, searched=searched)
+                view = find_call(source, args.id, since=args.since, until=args.until, searched=searched)
         except NotFound as error:
             return common.nothing_found(error, asking.store_of(source))
         except Ambiguous as error:
@@ -58,8 +60,17 @@ def main(argv: list[str]) -> int:
         shown = f"{common.plural(len(view.records), 'record')} shown, {services}, {view.state}"
         common.tell(f"{shown}; {common.searched_line(view.searched)}")
         if follower is not None:
-            _followed(follower, source, view, query, as_lines=args.format == common.LINES)
+            _followed(follower, source, view, args)
     return common.code_of(view.records or view.spans, view.searched)
+
+
+def _query(args: argparse.Namespace) -> Query | None:
+    """The call as a query, for who follows it; all others do without that module."""
+    if not args.follow:
+        return None
+    from otel_logging.search.query import Query
+
+    return Query(call=args.id, since=args.since, until=args.until)
 
 
 def _shown(view: CallView, form: str) -> int:
@@ -76,7 +87,7 @@ def _shown(view: CallView, form: str) -> int:
     return DONE
 
 
-def _followed(follower: Follower, source: Source, view: CallView, query: Query, *, as_lines: bool) -> None:
+def _followed(follower: Follower, source: Source, view: CallView, args: argparse.Namespace) -> None:
     """Print the records that come, until the call is complete."""
     follower.shown(view.records, view)
     looked, state = clock.now(), view.state
@@ -87,7 +98,7 @@ def _followed(follower: Follower, source: Source, view: CallView, query: Query, 
         common.flush()
         time.sleep(follower.pause)
         for record in follower.poll(searched):
-            if as_lines:
+            if args.format == common.LINES:
                 common.print_json([flat(record, since=view.first)])
                 continue
             when = clock.relative(record.time - view.first)
@@ -96,7 +107,7 @@ def _followed(follower: Follower, source: Source, view: CallView, query: Query, 
             )
         if clock.now() - looked >= _LOOK_AGAIN:
             looked = clock.now()
-            state = find_call(source, pasted, since=query.since, until=query.until).state
+            state = find_call(source, pasted, since=args.since, until=args.until).state
     common.flush()
     common.tell_problems(searched)
     common.tell(f"the call is {state}")

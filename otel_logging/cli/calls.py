@@ -8,7 +8,6 @@ from otel_logging.cli import asking, common
 from otel_logging.cli.progress import Progress
 from otel_logging.search import clock, lines
 from otel_logging.search.overview import Summary, overview
-from otel_logging.search.query import Query
 from otel_logging.search.source import Ask, is_remote
 from otel_logging.search.text import cells, harmless, pad
 
@@ -41,9 +40,9 @@ def main(argv: list[str]) -> int:
     common.add_format(parser, "one call")
     args = parser.parse_args(argv)
     source = asking.source_of(args)
-    query = asking.bounded(Query(since=args.since, until=args.until), source)
+    since = asking.since_of(args, source)
     # A store is read as a whole: a call that began before `--since` is counted with all its records.
-    ask = Ask(since=query.since, until=query.until, newest=_MOST) if is_remote(source) else Ask()
+    ask = Ask(since=since, until=args.until, newest=_MOST) if is_remote(source) else Ask()
     if args.explain:
         common.tell_native(source, ask)
     with Progress(source) as searched:

@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
         parser.error("--format html shows one call: give --call ID")
     query = replace(asking.query_of(parser, args), limit=args.limit, context=args.context)
     source = asking.source_of(args)
-    query = asking.bounded(query, source)
+    query = replace(query, since=asking.since_of(args, source))
     try:
         if args.explain:
             common.tell_native(source, _ask(query))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from otel_logging.cli import DONE, NOTHING, asking, common
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
     if args.ended and not args.call:
         parser.error("--ended needs --call")
     source = asking.source_of(args)
-    query = asking.bounded(asking.query_of(parser, args), source)
+    query = replace(asking.query_of(parser, args), since=asking.since_of(args, source))
     started = time.monotonic()
     seen = None
     while True:

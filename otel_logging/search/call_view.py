@@ -13,14 +13,14 @@ from otel_logging.search import clock, lines
 from otel_logging.search.record import LEVELS, Record, flat
 from otel_logging.search.spans import end_reasons
 from otel_logging.search.text import harmless
-from otel_logging.search.timing import Gap, Skew, gaps_of, skews_of
-from otel_logging.search.turns import Turn, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otel_logging.search.local import Searched
     from otel_logging.search.spans import Span
+    from otel_logging.search.timing import Gap, Skew
+    from otel_logging.search.turns import Turn
 
 # A call with no hang-up on record counts as live while its last record is younger than this; at INFO it may well be
 # silent for a minute. After a hang-up, late records (a worker's summary, a recovered ring) may arrive for some time.
@@ -72,16 +72,22 @@ class CallView:
     @property
     def gaps(self) -> list[Gap]:
         """Where no service logged anything for three seconds or more."""
+        from otel_logging.search.timing import gaps_of
+
         return gaps_of(self.records)
 
     @property
     def skews(self) -> list[Skew]:
         """Clocks of services that disagree."""
+        from otel_logging.search.timing import skews_of
+
         return skews_of(self.records, self.spans, self.looked)
 
     @property
     def turns(self) -> list[Turn]:
         """The conversation's turns, from turn events alone; none where there are no such events."""
+        from otel_logging.search.turns import turns_of
+
         return turns_of(self.records, self.spans)
 
     def flat_records(self) -> Iterator[dict[str, Any]]:
