@@ -13,6 +13,7 @@ import hashlib
 import os
 import sqlite3
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_logging.ids import trace_id_for
@@ -73,11 +74,13 @@ def _verdict(error: Exception) -> Unusable:
     return (Unusable if any(word in text for word in _NOT_ITS_FAULT) else Damaged)(text)
 
 
+@lru_cache(2**17)
 def key_of_trace(trace_id: str) -> int:
     """The key of a trace id of 32 hex digits: its first 8 bytes."""
     return int(trace_id[:16], 16) - _HALF
 
 
+@lru_cache(2**17)
 def key_of_call(call_sid: str) -> int:
     """The key of a call: that of its own trace, so that both are found together."""
     return (trace_id_for(call_sid.encode("utf-8", "replace").decode()) >> 64) - _HALF

@@ -32,7 +32,6 @@ from otel_logging.search.index import (
     sealed_identity,
 )
 from otel_logging.search.reading import LONGEST, parse, whole_line
-from otel_logging.search.record import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +43,6 @@ PART: Final = 64 * 1024
 _SECTION: Final = 8 * 1024 * 1024  # bytes of lines in one transaction
 _MARK: Final = 1024
 _QUIET_SECONDS: Final = 10.0
-_RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
 
 
 class Busy(Exception):  # noqa: N818 (nothing is wrong)
@@ -309,15 +307,14 @@ class _Part:
                 self.odd = True
 
     def _records(self, digest: Digest, payload: dict[str, Any]) -> None:
-        for call_sid, trace_id, _span, moment, level, *_ in digest.add_records(payload):
-            if call_sid is not None:
-                self.calls.add(call_sid)
-            if trace_id is not None:
-                self._traces.add(trace_id)
-            self.first = min(self.first, moment)
-            self.last = max(self.last, moment)
-            self.worst = max(self.worst, _RANK[level])
-        self.last = min(self.last, BIGGEST)
+        found = digest.add_records(payload)
+        if found:
+            self.calls.update([one[0] for one in found if one[0] is not None])
+            self._traces.update([one[1] for one in found if one[1] is not None])
+            times = [one[3] for one in found]
+            self.first = min(self.first, *times)
+            self.last = min(max(self.last, *times), BIGGEST)
+            self.worst = max(self.worst, *[one[4] for one in found])
 
     def _spans(self, digest: Digest, payload: dict[str, Any]) -> None:
         self.first, self.last = 0, BIGGEST
