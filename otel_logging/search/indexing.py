@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.private_files import open_folder
 from otel_logging.search import frames
+from otel_logging.search import index as index_module
 from otel_logging.search.digest import Digest
 from otel_logging.search.files import TRACES, Source, StoreFile, opened
 from otel_logging.search.index import (
@@ -39,10 +40,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 LOCK: Final = "index.lock"
-PART: Final = 64 * 1024
 _SECTION: Final = 8 * 1024 * 1024  # bytes of lines in one transaction
 _MARK: Final = 1024
-_QUIET_SECONDS: Final = 10.0
 
 
 class Busy(Exception):  # noqa: N818 (nothing is wrong)
@@ -202,8 +201,8 @@ class _File:
     def catch_up(self, most: int) -> int:
         """Index up to about `most` bytes; returns how many."""
         at = begin = self._known.indexed if self._known else 0
-        quiet = bool(self._file.sealed) or time.time() - self._about.st_mtime > _QUIET_SECONDS
-        if self._whole - at < (1 if quiet else PART):
+        quiet = bool(self._file.sealed) or time.time() - self._about.st_mtime > index_module.QUIET_SECONDS
+        if self._whole - at < (1 if quiet else index_module.PART):
             return 0
         size = _SECTION
         while at - begin < most:
@@ -275,7 +274,7 @@ def _parts(data: bytes, *, rest: bool) -> Iterator[bytes]:
     """The whole lines of `data` in parts; those at its end, too few for a part, only if `rest` is true."""
     begin = 0
     while True:
-        end = data.find(b"\n", begin + PART - 1) + 1
+        end = data.find(b"\n", begin + index_module.PART - 1) + 1
         if not end:
             break
         yield data[begin:end]
