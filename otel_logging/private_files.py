@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -146,7 +145,7 @@ class Folder:
         nanoseconds, if that is not now. Raises OSError, and nothing has changed then.
         """
         self._place(name)
-        temporary = f".{name[:200]}.{secrets.token_hex(6)}.part"
+        temporary = f".{name[:200]}.{os.urandom(6).hex()}.part"
         descriptor = self.create(temporary)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -7,7 +7,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from otel_logging import settings
 from otel_logging.cli import DONE, NOTHING, USAGE
 from otel_logging.search import clock
 from otel_logging.search.text import harmless, json_line
@@ -69,6 +68,11 @@ def count(text: str) -> int:
 
 def store_of(args: argparse.Namespace) -> Path:
     """The store's folder. Ends the process with a usage error where there is neither a setting nor a home folder."""
+    usual = _usual_store(args.store)
+    if usual is not None:
+        return usual
+    from otel_logging import settings
+
     # As a writer to the local store would choose it, a home folder missing included.
     read = settings.read({"logs_exporter": "local", "store": args.store})
     for problem in read.problems:
@@ -78,6 +82,18 @@ def store_of(args: argparse.Namespace) -> Path:
         tell("no store: name its folder with --store or OTEL_LOGGING_STORE")
         raise SystemExit(USAGE)
     return read.store
+
+
+def _usual_store(given: str | None) -> Path | None:
+    """The store where there is nothing to say about it, without the table of settings: half of a look-up's time."""
+    from pathlib import Path
+
+    from otel_logging.places import default_store
+
+    text = os.environ.get("OTEL_LOGGING_STORE") if given is None else given
+    if text is None:
+        return default_store(os.environ)
+    return Path(text) if text.strip() == text and text and "\0" not in text and text[0] != "~" else None
 
 
 def tell(sentence: str) -> None:

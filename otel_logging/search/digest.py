@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from otel_logging.search.glance import Facts
     from otel_logging.search.record import Record
 
-_RANK = {level: rank for rank, level in enumerate(LEVELS)}
 _FIGURES = ("made", "kept", "recovered")
 
 
@@ -53,14 +52,6 @@ class Tally:
     def by_level(self) -> dict[str, int]:
         """How many records of each level that there is."""
         return {level: count for level, count in zip(LEVELS, self.levels, strict=True) if count}
-
-    def meet(self, time: int) -> None:
-        """A record of that time."""
-        if time:
-            if time < self.first or not self.first:
-                self.first = time
-            if time > self.last:  # noqa: PLR1730 (max() costs a call for each record)
-                self.last = time
 
     def as_row(self) -> list[Any]:
         """For JSON."""
@@ -131,40 +122,47 @@ class Digest:
 
     def add_records(self, payload: Any) -> list[Facts]:
         """Count the records of one line; returns their facts."""
-        found = list(facts(payload))
+        found = facts(payload)
         self.count(found)
         return found
 
     def count(self, found: list[Facts]) -> None:
-        """Count records of which these are the facts."""
-        calls, loose, total = self.calls, self.loose, self.total
-        services = self.services
-        for call_sid, trace_id, span_id, time, level, service, recovered, summary in found:
-            services[service] += 1
+        """Count the records of which these are the facts."""
+        for one in found:
+            call_sid, trace_id, span_id, time, rank, service, recovered, summary = one
             if call_sid is not None:
-                tally = calls.get(call_sid)
+                tally = self.calls.get(call_sid)
                 if tally is None:
-                    tally = calls[call_sid] = Tally()
+                    tally = self.calls[call_sid] = Tally()
                 if trace_id is not None:
                     tally.traces.add(trace_id)
             elif trace_id is not None:
-                tally = loose.get((trace_id, span_id))
+                tally = self.loose.get((trace_id, span_id))
                 if tally is None:
-                    tally = loose[trace_id, span_id] = Tally()
+                    tally = self.loose[trace_id, span_id] = Tally()
             else:
                 self.nowhere += 1
-                tally = Tally()
+                tally = Tally()  # counted in the total only
             tally.records += 1
             tally.recovered += recovered
-            rank = _RANK[level]
             tally.levels[rank] += 1
             tally.services.add(service)
-            tally.meet(time)
-            total.meet(time)
-            total.levels[rank] += 1
+            if time:
+                tally.last = max(tally.last, time)
+                tally.first = min(tally.first or time, time)
             if summary is not None:
                 self.told.add(summary)
+        self._total(found)
+
+    def _total(self, found: list[Facts]) -> None:
+        total = self.total
         total.records += len(found)
+        self.services.update([one[5] for one in found])
+        for rank, count in Counter([one[4] for one in found]).items():
+            total.levels[rank] += count
+        if times := [one[3] for one in found if one[3]]:
+            total.first = min(total.first or times[0], *times)
+            total.last = max(total.last, *times)
 
     def add_spans(self, payload: Any) -> list[Span]:
         """Note the spans of one line, and return them."""

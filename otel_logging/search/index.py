@@ -12,7 +12,9 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_logging.ids import trace_id_for
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 NAME: Final = "index.db"
 SCHEMA: Final = 1
 """Goes up whenever tables, or what is read out of lines, change: an index of another number is made anew."""
+
+PART: Final = 64 * 1024
+"""Bytes of whole lines that are one part."""
+
+QUIET_SECONDS: Final = 10.0
+"""A file that has not been written to for so long gets its last lines indexed, few as they are."""
 
 BIGGEST: Final = 2**63 - 1  # SQLite's integers
 _HALF: Final = 2**63
@@ -73,11 +81,13 @@ def _verdict(error: Exception) -> Unusable:
     return (Unusable if any(word in text for word in _NOT_ITS_FAULT) else Damaged)(text)
 
 
+@lru_cache(2**17)
 def key_of_trace(trace_id: str) -> int:
     """The key of a trace id of 32 hex digits: its first 8 bytes."""
     return int(trace_id[:16], 16) - _HALF
 
 
+@lru_cache(2**17)
 def key_of_call(call_sid: str) -> int:
     """The key of a call: that of its own trace, so that both are found together."""
     return (trace_id_for(call_sid.encode("utf-8", "replace").decode()) >> 64) - _HALF
@@ -311,3 +321,16 @@ def same_beginning(known: Known, source: Source) -> bool:
 def mark_of(data: bytes) -> bytes:
     """A hash of a file's beginning."""
     return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def behind(index: Index, file: StoreFile) -> bool:
+    """Whether a file has lines to be indexed, or may have."""
+    try:
+        about = os.stat(file.path, follow_symlinks=False)  # noqa: PTH116 (a StoreFile has plain paths)
+    except OSError:
+        return False
+    known = index.files().get(file.name)
+    if file.sealed:
+        return known is None or known.sealed != sealed_identity(about)
+    size = about.st_size - (known.indexed if known is not None and known.inode == about.st_ino else 0)
+    return size >= PART or (size > 0 and time.time() - about.st_mtime > QUIET_SECONDS)

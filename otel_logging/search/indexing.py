@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.private_files import open_folder
 from otel_logging.search import frames
+from otel_logging.search import index as index_module
 from otel_logging.search.digest import Digest
 from otel_logging.search.files import TRACES, Source, StoreFile, opened
 from otel_logging.search.index import (
@@ -32,7 +33,6 @@ from otel_logging.search.index import (
     sealed_identity,
 )
 from otel_logging.search.reading import LONGEST, parse, whole_line
-from otel_logging.search.record import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,11 +40,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 LOCK: Final = "index.lock"
-PART: Final = 64 * 1024
 _SECTION: Final = 8 * 1024 * 1024  # bytes of lines in one transaction
 _MARK: Final = 1024
-_QUIET_SECONDS: Final = 10.0
-_RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
 
 
 class Busy(Exception):  # noqa: N818 (nothing is wrong)
@@ -204,8 +201,8 @@ class _File:
     def catch_up(self, most: int) -> int:
         """Index up to about `most` bytes; returns how many."""
         at = begin = self._known.indexed if self._known else 0
-        quiet = bool(self._file.sealed) or time.time() - self._about.st_mtime > _QUIET_SECONDS
-        if self._whole - at < (1 if quiet else PART):
+        quiet = bool(self._file.sealed) or time.time() - self._about.st_mtime > index_module.QUIET_SECONDS
+        if self._whole - at < (1 if quiet else index_module.PART):
             return 0
         size = _SECTION
         while at - begin < most:
@@ -277,7 +274,7 @@ def _parts(data: bytes, *, rest: bool) -> Iterator[bytes]:
     """The whole lines of `data` in parts; those at its end, too few for a part, only if `rest` is true."""
     begin = 0
     while True:
-        end = data.find(b"\n", begin + PART - 1) + 1
+        end = data.find(b"\n", begin + index_module.PART - 1) + 1
         if not end:
             break
         yield data[begin:end]
@@ -309,15 +306,14 @@ class _Part:
                 self.odd = True
 
     def _records(self, digest: Digest, payload: dict[str, Any]) -> None:
-        for call_sid, trace_id, _span, moment, level, *_ in digest.add_records(payload):
-            if call_sid is not None:
-                self.calls.add(call_sid)
-            if trace_id is not None:
-                self._traces.add(trace_id)
-            self.first = min(self.first, moment)
-            self.last = max(self.last, moment)
-            self.worst = max(self.worst, _RANK[level])
-        self.last = min(self.last, BIGGEST)
+        found = digest.add_records(payload)
+        if found:
+            self.calls.update([one[0] for one in found if one[0] is not None])
+            self._traces.update([one[1] for one in found if one[1] is not None])
+            times = [one[3] for one in found]
+            self.first = min(self.first, *times)
+            self.last = min(max(self.last, *times), BIGGEST)
+            self.worst = max(self.worst, *[one[4] for one in found])
 
     def _spans(self, digest: Digest, payload: dict[str, Any]) -> None:
         self.first, self.last = 0, BIGGEST

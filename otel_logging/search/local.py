@@ -79,8 +79,9 @@ def scan(
     ids = wanted.ids if isinstance(wanted, Wanted) else None
     fits = None if ids is None else ids.fits
     with reading_of(store) as reading:
+        made = None if ids is None else reading.made
         for name, payload in reading.payloads(LOGS, wanted, ids, window, notes):
-            for record in otlp.records(payload, name, fits):
+            for record in otlp.records(payload, name, fits, made):
                 notes.records += 1
                 yield record
 

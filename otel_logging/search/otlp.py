@@ -16,15 +16,21 @@ from otel_logging.search.spans import Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_TEXT = {"stringValue": None}.keys()
+_MOST_MADE = 50_000  # records kept for a second scan of the same question
 _DEPTH = 32  # nesting of attribute values followed
 
 
 def records(
-    payload: Any, source: str = "", fits: Callable[[str | None, str | None], bool] | None = None
+    payload: Any,
+    source: str = "",
+    fits: Callable[[str | None, str | None], bool] | None = None,
+    made: dict[int, tuple[Any, Record]] | None = None,
 ) -> Iterator[Record]:
     """The records of one line: an ExportLogsServiceRequest, or a JSON console line.
 
-    Records whose call id and trace id `fits` refuses may be left out, which saves making them.
+    Records whose call id and trace id `fits` refuses may be left out, which saves making them. Those in `made` (by
+    the identity of what they are made from, which stands beside them) are not made again.
     """
     if not isinstance(payload, dict):
         return
@@ -39,8 +45,13 @@ def records(
         for scoped in _mappings(_get(group, "scopeLogs", "scope_logs")):
             scope = as_text(_mapping(scoped, "scope").get("name"))
             for raw in _mappings(_get(scoped, "logRecords", "log_records")):
-                if fits is None or _may_fit(raw, fits):
-                    yield _record(raw, resource, service, scope, source)
+                if made is not None and (known := made.get(id(raw))) is not None:
+                    yield known[1]
+                elif fits is None or _may_fit(raw, fits):
+                    record = _record(raw, resource, service, scope, source)
+                    if made is not None and len(made) < _MOST_MADE:
+                        made[id(raw)] = raw, record
+                    yield record
 
 
 def _may_fit(raw: dict[str, Any], fits: Callable[[str | None, str | None], bool]) -> bool:
@@ -123,7 +134,13 @@ def spans(payload: Any, source: str = "") -> Iterator[Span]:
 
 def attributes(pairs: Any) -> dict[str, Any]:
     """OTLP's list of key-value pairs as a mapping of plain values."""
-    return {as_text(pair.get("key")): value_of(pair.get("value")) for pair in _mappings(pairs)}
+    made: dict[str, Any] = {}
+    for pair in _mappings(pairs):
+        key, value = pair.get("key"), pair.get("value")
+        # Most values are texts; this is half the time of making a record.
+        plain = value["stringValue"] if type(value) is dict and value.keys() == _TEXT else value_of(value)
+        made[key if type(key) is str else as_text(key)] = plain
+    return made
 
 
 def value_of(value: Any, depth: int = 0) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_logging.search.files import LOGS, TRACES, Source, StoreFile, listed, opened
+from otel_logging.search.slices import Slicer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from otel_logging.search.frames import Frame
     from otel_logging.search.index import Ids, Index, Known
     from otel_logging.search.local import Searched
+    from otel_logging.search.record import Record
 
 BLOCK: Final = 1024 * 1024
 LONGEST: Final = 256 * 1024 * 1024
@@ -35,6 +37,7 @@ WORTH_AN_INDEX: Final = 1024 * 1024
 AT_ONCE: Final = 64 * 1024 * 1024
 """Bytes of lines that one reader adds to the index before it answers; what remains is read plainly."""
 
+_WORTH_SLICING: Final = 2000  # bytes of a line
 _REMEMBERED: Final = 64 * 1024 * 1024  # bytes of lines that one reading keeps parsed
 
 
@@ -66,20 +69,25 @@ class Reading:
 
     Args:
         store: the store's folder.
+        shared: more than one scan is to come.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *, shared: bool = False) -> None:
         self.store = store
         self._files: dict[str, tuple[list[StoreFile], list[tuple[str, str]], bool]] = {}
         self._index: Index | None = None
         self._asked = False
-        self._parsed: dict[tuple[str, int, int], list[Any]] = {}
+        self._slicer = Slicer(_REMEMBERED)
+        self._lines: dict[tuple[str, int, int], list[Any]] = {}
         self._room = _REMEMBERED
+        self.made: dict[int, tuple[Any, Record]] | None = {} if shared else None
+        """Records that were made once, for `otlp.records`; None where there is only one scan."""
 
     def close(self) -> None:
         """Let go of the index."""
         self._without_index()
-        self._parsed.clear()
+        self.made = None
+        self._lines.clear()
 
     def files(self, folder: str, notes: Searched | None = None) -> list[StoreFile]:
         """The files of a folder as they were when it was first asked; what could not be listed is noted."""
@@ -107,8 +115,9 @@ class Reading:
             with _noting(file, notes), opened(file) as (stream, form):
                 notes.files += 1
                 plan = self._plan(stream, form, places if ids is not None else None, window)
+                sure = 0 if plan is None or folder != LOGS else plan.known.indexed
                 for start, line in _wanted_lines(_source(stream, form, plan), plan, wanted, notes):
-                    payload = parse(line) if ids is None else self._parse_once(file.name, start, line)
+                    payload = self._parsed(file.name, start, line, wanted, sliced=start < sure) if ids else parse(line)
                     if payload is None:
                         notes.broken += 1
                         notes.missed = True
@@ -154,14 +163,19 @@ class Reading:
                 self._without_index()
         return None, [], 0
 
-    def _parse_once(self, file: str, start: int, line: bytes) -> Any:
+    def _parsed(self, file: str, start: int, line: bytes, wanted: Sequence[bytes], *, sliced: bool) -> Any:
+        """The line parsed, or what is wanted of it, or None if it is broken; parsed once in a reading."""
+        if sliced and len(line) > _WORTH_SLICING and line[-1:] == b"}":
+            payload = self._slicer.payload(file, start, line, wanted)
+            if payload is not None:
+                return payload
         key = (file, start, len(line))
-        held = self._parsed.get(key)
+        held = self._lines.get(key)
         if held is None:
             held = [parse(line)]
             self._room -= len(line)
             if self._room > 0:
-                self._parsed[key] = held
+                self._lines[key] = held
         return held[0]
 
     # The index
@@ -171,19 +185,35 @@ class Reading:
         if self._asked:
             return
         self._asked = True
+        folders = [self.files(folder) for folder in (LOGS, TRACES)]
+        self._reopen()
+        if fill and self._behind(folders):
+            from otel_logging.search import indexing
+
+            self._without_index()
+            for files in folders:
+                indexing.catch_up(self.store, files, fill)
+            self._reopen()
+
+    def _reopen(self) -> None:
         from otel_logging.search import index
 
-        folders = [self.files(folder) for folder in (LOGS, TRACES)]
         try:
-            if fill and _large(file for files in folders for file in files):
-                from otel_logging.search import indexing
-
-                for files in folders:
-                    indexing.catch_up(self.store, files, fill)
             self._index = index.Index(self.store)
             self._index.snapshot()
         except (index.Unusable, OSError):
             self._without_index()
+
+    def _behind(self, folders: list[list[StoreFile]]) -> bool:
+        """Whether there is something to add to the index, and it pays."""
+        from otel_logging.search import index
+
+        if self._index is None:
+            return _large(file for files in folders for file in files)
+        try:
+            return any(index.behind(self._index, file) for files in folders for file in files)
+        except index.Unusable:
+            return True
 
     def _without_index(self) -> None:
         if self._index is not None:
@@ -243,7 +273,7 @@ _current = threading.local()
 def one_reading(store: Path) -> Iterator[Reading]:
     """Scans of this thread inside the block see the store's files and index as they were at its beginning."""
     before: Reading | None = getattr(_current, "reading", None)
-    reading = Reading(store)
+    reading = Reading(store, shared=True)
     _current.reading = reading
     try:
         yield reading
