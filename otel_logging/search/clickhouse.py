@@ -6,6 +6,7 @@ of the SQL's text.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -214,6 +215,8 @@ class ClickHouse:
         except ImportError:
             raise BackEndError("needs clickhouse-connect: pip install 'otel-logging[clickhouse]'") from None
         settings = self._settings
+        # What goes wrong is told as a sentence; the client would print a word of its own beside it.
+        logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
         try:
             return clickhouse_connect.get_client(
                 host=settings.host,

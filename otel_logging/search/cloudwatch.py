@@ -67,11 +67,13 @@ class CloudWatch:
                 for start in range(0, len(groups), _GROUPS_IN_QUERY):
                     yield from self._queried(groups[start : start + _GROUPS_IN_QUERY], ask, searched, seen, count)
         finally:
-            searched.asked.append(
-                f"{self.name}: {len(groups):,} log group{'s' * (len(groups) != 1)} by "
-                f"{'FilterLogEvents' if method == 'filter' else 'Logs Insights'}, {range_text(ask.since, ask.until)}, "
-                f"{count.pages:,} page{'s' * (count.pages != 1)}, {count.events:,} event{'s' * (count.events != 1)}"
-            )
+            if count.pages:  # else nothing was searched
+                searched.asked.append(
+                    f"{self.name}: {len(groups):,} log group{'s' * (len(groups) != 1)} by "
+                    f"{'FilterLogEvents' if method == 'filter' else 'Logs Insights'}, "
+                    f"{range_text(ask.since, ask.until)}, {count.pages:,} page{'s' * (count.pages != 1)}, "
+                    f"{count.events:,} event{'s' * (count.events != 1)}"
+                )
 
     def spans(self, ask: Ask, searched: Asked) -> Iterator[Span]:  # noqa: ARG002 (the protocol's)
         """CloudWatch Logs has none."""

@@ -69,10 +69,11 @@ class Datadog:
             for query in queries(ask):
                 yield from ask.kept(read(query), searched)
         finally:
-            searched.asked.append(
-                f"{self.name}: {self._settings.site}, {range_text(ask.since, ask.until)}, "
-                f"{pages:,} page{'s' * (pages != 1)}, {len(seen):,} event{'s' * (len(seen) != 1)}"
-            )
+            if pages:  # else nothing was searched
+                searched.asked.append(
+                    f"{self.name}: {self._settings.site}, {range_text(ask.since, ask.until)}, "
+                    f"{pages:,} page{'s' * (pages != 1)}, {len(seen):,} event{'s' * (len(seen) != 1)}"
+                )
 
     def spans(self, ask: Ask, searched: Asked) -> Iterator[Span]:  # noqa: ARG002 (the protocol's)
         """Datadog's spans are not asked for."""

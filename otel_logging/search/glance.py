@@ -65,6 +65,7 @@ def _slowly(group: dict[str, Any], found: list[Facts]) -> None:
 
 
 def of_record(record: Record) -> Facts:
+    """The facts of a finished record."""
     return (
         record.call_sid, record.trace_id, None if record.call_sid is not None else record.span_id, record.time,
         RANK[record.level], record.service, record.recovered, record if record.event_name == SUMMARY_EVENT else None,

@@ -189,11 +189,12 @@ class TestTrouble:
         list(Several([ClickHouse("ch", Settings(table="strange"), connect=lambda: engine)]).records(Ask(), searched))
         assert "table strange has no column TraceId" in searched.failed[0]
 
-    def test_nobody_there(self):
-        """A server that cannot be reached is a sentence."""
+    def test_nobody_there(self, capfd):
+        """A server that cannot be reached is a sentence, and nothing else."""
         searched = Asked()
         list(Several([ClickHouse("ch", Settings(host="127.0.0.1", port=1))]).records(Ask(), searched))
         assert "did not answer" in searched.failed[0]
+        assert capfd.readouterr() == ("", "")
 
     def test_no_client(self, monkeypatch):
         """A missing extra is named."""
