@@ -18,6 +18,11 @@ api = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(api)
 
 A, B, TA = "CA" + "a1" * 16, "CA" + "b2" * 16, "a1" * 16
+# Where tests run in the background, an interrupt is ignored, and so it would be in the command.
+COMMAND = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from otel_logging.cli import main; raise SystemExit(main(sys.argv[1:]))"
+)
 RANGE = ("--since", "2024-01-21T19:00:00Z", "--until", "2024-01-21T20:00:00Z")
 
 
@@ -163,7 +168,7 @@ class TestFollow:
 
         def start(*argv):
             process = subprocess.Popen(
-                [sys.executable, "-m", "otel_logging", *argv],
+                [sys.executable, "-c", COMMAND, *argv],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
                 env={**os.environ, "PYTHONIOENCODING": "utf-8"},
             )  # fmt: skip

@@ -152,8 +152,10 @@ class TestSearch:
         assert result.searched.asked[0].endswith(f"{read} row{'s' * (read != 1)}")
 
     def test_ranges(self, place):
-        """The beginning is included, the end is not."""
-        assert bodies(search(Several([place]), Query(since=BEGIN + 10**9, until=BEGIN + 2 * 10**9))) == ["no ANSWER"]
+        """The beginning is included, the end is not, and the database reads nothing else."""
+        result = search(Several([place]), Query(since=BEGIN + 10**9, until=BEGIN + 2 * 10**9))
+        assert bodies(result) == ["no ANSWER"]
+        assert result.searched.asked[0].endswith(", 1 row")
 
     def test_newest(self, place):
         """A limit keeps the newest, and the total is then a lower bound."""
