@@ -9,7 +9,6 @@ fills it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 import time
@@ -320,6 +319,8 @@ def same_beginning(known: Known, source: Source) -> bool:
 
 def mark_of(data: bytes) -> bytes:
     """A hash of a file's beginning."""
+    import hashlib  # only for files of other writers
+
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
