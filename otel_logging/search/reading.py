@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from otel_logging.search.digest import Digest
     from otel_logging.search.frames import Frame
-    from otel_logging.search.index import Ids, Index, Known
+    from otel_logging.search.index import Ids, Index, Known, Part
     from otel_logging.search.local import Searched
     from otel_logging.search.record import Record
 
@@ -63,7 +63,7 @@ class Plan(NamedTuple):
     """What the index says about one open file: what it knows, and which parts of that are worth reading."""
 
     known: Known
-    parts: list[tuple[int, int]]
+    parts: list[Part]
     frames: list[Frame]
 
 
@@ -131,7 +131,7 @@ class Reading:
         self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
     ) -> Iterator[tuple[str, Any]]:
         notes.store = str(self.store)
-        places: dict[int, list[tuple[int, int]]] = {}
+        places: dict[int, list[Part]] = {}
         if ids is not None:
             places = self._places(ids)
         elif window:
@@ -140,9 +140,12 @@ class Reading:
             with _noting(file, notes), opened(file) as (stream, form):
                 notes.files += 1
                 plan = self._plan(stream, form, places if ids is not None else None, window)
-                sure = 0 if plan is None or folder != LOGS else plan.known.indexed
-                for start, line in _wanted_lines(_source(stream, form, plan), plan, wanted, notes):
-                    payload = self._parsed(file.name, start, line, wanted, sliced=start < sure) if ids else parse(line)
+                for start, line, sure in _wanted_lines(_source(stream, form, plan), plan, wanted, notes):
+                    payload = (
+                        self._parsed(file.name, start, line, wanted, sliced=sure and folder == LOGS)
+                        if ids
+                        else parse(line)
+                    )
                     if payload is None:
                         notes.broken += 1
                         notes.missed = True
@@ -165,7 +168,7 @@ class Reading:
                     notes.missed = notes.missed or broken > 0
                 digest = Digest()
                 add = digest.add_spans if folder == TRACES else digest.add_records
-                for _, line in _wanted_lines(_source(stream, form, plan), plan, (), notes):
+                for _, line, _ in _wanted_lines(_source(stream, form, plan), plan, (), notes):
                     payload = parse(line)
                     if payload is None:
                         notes.broken += 1
@@ -245,7 +248,7 @@ class Reading:
             self._index.close()
         self._index = None
 
-    def _places(self, ids: Ids) -> dict[int, list[tuple[int, int]]]:
+    def _places(self, ids: Ids) -> dict[int, list[Part]]:
         from otel_logging.search.index import Unusable
 
         self._open_index(fill=AT_ONCE)
@@ -259,7 +262,7 @@ class Reading:
         self,
         stream: BinaryIO,
         form: StoreFile,
-        places: dict[int, list[tuple[int, int]]] | None,
+        places: dict[int, list[Part]] | None,
         window: Window,
     ) -> Plan | None:
         """What to read of a file by the index; None: all of it. `places` of the ids looked for, if it is ids."""
@@ -360,20 +363,20 @@ def _source(stream: BinaryIO, form: StoreFile, plan: Plan | None) -> Source:
 
 def _wanted_lines(
     source: Source, plan: Plan | None, wanted: Sequence[bytes], notes: Searched
-) -> Iterator[tuple[int, bytes]]:
-    """The lines worth parsing, and where they begin."""
+) -> Iterator[tuple[int, bytes, bool]]:
+    """The lines worth parsing, where they begin, and whether they are known to be JSON."""
     start = 0
     if plan is not None:
         notes.bytes += plan.known.indexed
         notes.lines += plan.known.lines
-        for begin, end in plan.parts:
+        for begin, end, odd in plan.parts:
             for place, line in lines_of(source.read(begin, end), wanted, notes):
-                yield begin + place, line
+                yield begin + place, line, not odd
         start = plan.known.indexed
     for block_start, block in whole_blocks(source, start, notes):
         notes.lines += block.count(b"\n")
         for place, line in lines_of(block, wanted, notes):
-            yield block_start + place, line
+            yield block_start + place, line, False
 
 
 def whole_blocks(source: Source, start: int, notes: Searched) -> Iterator[tuple[int, bytes]]:
