@@ -127,7 +127,6 @@ def _record(at: int, call: str, span: str, chance: random.Random) -> str:
         f'"severityText":"{text}","body":{{"stringValue":"{body}"}},"attributes":[{name}'
         f'{{"key":"code.function.name","value":{{"stringValue":"handle_media"}}}},'
         f'{{"key":"code.line.number","value":{{"intValue":"{draw & 511}"}}}},'
-        f'{{"key":"business_id","value":{{"stringValue":"{draw & 255}"}}}},'
         f'{{"key":"logger.name","value":{{"stringValue":"server.media_ws_ai"}}}}],'
         f'"flags":1,"traceId":"{call[2:]}","spanId":"{span}"}}'
     )

@@ -1,4 +1,4 @@
-"""Where things are on this machine if nobody says otherwise. Light: commands ask it before they import anything else."""
+"""Where things are on this machine if nobody says otherwise. Light: commands ask it before anything else."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ def parser(verb: str, description: str) -> argparse.ArgumentParser:
         description=description,
         allow_abbrev=False,
         epilog="Exit codes: 0 done, 1 nothing found, 2 usage.",
+        formatter_class=_formatter,
     )
     made.add_argument(
         "--store",
@@ -37,6 +38,12 @@ def parser(verb: str, description: str) -> argparse.ArgumentParser:
         help="folder of the local store (default: OTEL_LOGGING_STORE, else the user's state folder)",
     )
     return made
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Help as wide as the terminal; argparse would import shutil to find out, for every argument there is."""
+    room = os.environ.get("COLUMNS", "")
+    return argparse.HelpFormatter(prog, width=max((int(room) if room.isdigit() else columns() or 80) - 2, 20))
 
 
 def add_format(made: argparse.ArgumentParser, lines: str, *, page: bool = False) -> None:

@@ -165,5 +165,6 @@ class Source:
         if start:
             raise ValueError("the frames are not known")
         whole = frames.stream(self._stream, self._sealed)
-        while data := whole.read(size):
+        # Not more at once: what stands before a damage is to be read.
+        while data := whole.read(min(size, frames.FRAME_BYTES)):
             yield data

@@ -9,7 +9,6 @@ fills it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 import time
@@ -146,6 +145,14 @@ class Ids:
         ]
 
 
+class Part(NamedTuple):
+    """Whole lines of a file from `start` up to `end`. `odd`: not each of them is known to be a JSON object."""
+
+    start: int
+    end: int
+    odd: bool
+
+
 class Known(NamedTuple):
     """What the index knows of one file. `indexed` is how far, in bytes as written; `lines` how many lines that are."""
 
@@ -238,34 +245,36 @@ class Index:
             _check(row, (int, int, int, int))
         return [Frame(*row) for row in rows]
 
-    def places(self, ids: Ids) -> dict[int, list[tuple[int, int]]]:
-        """For each file the parts that may hold what is looked for, as (start, end) in order."""
+    def places(self, ids: Ids) -> dict[int, list[Part]]:
+        """For each file the parts that may hold what is looked for, in order."""
         keys = set(ids.keys())
         for begin in ids.beginnings():
             end = begin + b"\xff" if ids.prefix else begin
             keys.update(row[0] for row in self.rows("SELECT key FROM name WHERE lower BETWEEN ? AND ?", (begin, end)))
-        found: set[tuple[int, int, int]] = set()
-        columns = "SELECT part.file, part.start, part.size FROM loc JOIN part ON part.id = loc.part WHERE loc.key"
+        found: set[tuple[int, ...]] = set()
+        columns = (
+            "SELECT part.file, part.start, part.size, part.odd FROM loc JOIN part ON part.id = loc.part WHERE loc.key"
+        )
         for key in keys:
-            found.update(self.rows(f"{columns} = ?", (key,)))  # type: ignore[arg-type]
+            found.update(self.rows(f"{columns} = ?", (key,)))
         for first, last in ids.ranges():
-            found.update(self.rows(f"{columns} BETWEEN ? AND ?", (first, last)))  # type: ignore[arg-type]
+            found.update(self.rows(f"{columns} BETWEEN ? AND ?", (first, last)))
         # Lines that could not be parsed may hold anything.
-        found.update(self.rows("SELECT file, start, size FROM part WHERE odd"))  # type: ignore[arg-type]
+        found.update(self.rows("SELECT file, start, size, odd FROM part WHERE odd"))
         return _by_file(found)
 
-    def parts(self, file: int, since: int | None, until: int | None, worst: int) -> list[tuple[int, int]]:
-        """The parts of a file that may hold a record of that time and at least that level, as (start, end)."""
+    def parts(self, file: int, since: int | None, until: int | None, worst: int) -> list[Part]:
+        """The parts of a file that may hold a record of that time and at least that level, in order."""
         earliest = min(max(since or 0, 0), BIGGEST)
         before = BIGGEST if until is None else min(max(until, 0), BIGGEST)
         rows = self.rows(
-            "SELECT start, size FROM part WHERE file = ? AND (odd OR last >= ? AND first <= ? AND worst >= ?) "
+            "SELECT start, size, odd FROM part WHERE file = ? AND (odd OR last >= ? AND first <= ? AND worst >= ?) "
             "ORDER BY start",
             (file, earliest, before, worst),
         )
         for row in rows:
-            _check(row, (int, int))
-        return [(start, start + size) for start, size in rows]
+            _check(row, (int, int, int))
+        return [Part(start, start + size, odd != 0) for start, size, odd in rows]
 
     def broken(self, file: int) -> int:
         """How many of a file's indexed lines could not be parsed."""
@@ -281,12 +290,12 @@ class Index:
         return [row[0] for row in rows]  # type: ignore[misc]
 
 
-def _by_file(found: Iterable[tuple[int, int, int]]) -> dict[int, list[tuple[int, int]]]:
-    places: dict[int, list[tuple[int, int]]] = {}
+def _by_file(found: Iterable[tuple[int, ...]]) -> dict[int, list[Part]]:
+    places: dict[int, list[Part]] = {}
     for row in found:
-        _check(row, (int, int, int))
-    for file, start, size in sorted(found):
-        places.setdefault(file, []).append((start, start + size))
+        _check(row, (int, int, int, int))
+    for file, start, size, odd in sorted(found):
+        places.setdefault(file, []).append(Part(start, start + size, odd != 0))
     return places
 
 
@@ -320,6 +329,8 @@ def same_beginning(known: Known, source: Source) -> bool:
 
 def mark_of(data: bytes) -> bytes:
     """A hash of a file's beginning."""
+    import hashlib  # only for files of other writers
+
     return hashlib.blake2b(data, digest_size=16).digest()
 
 

@@ -95,7 +95,6 @@ def remove(store: Path) -> None:
 def _catch_up(store: Path, files: Sequence[StoreFile], most: int) -> None:
     index = Index(store, write=True)
     try:
-        _forget_what_is_gone(index, files)
         by_inode = {known.inode: known for known in index.files().values()}
         for file in files:
             try:
@@ -104,7 +103,8 @@ def _catch_up(store: Path, files: Sequence[StoreFile], most: int) -> None:
             except (OSError, LookupError):
                 continue  # the scan says why
             if most <= 0:
-                return
+                return  # a file that was renamed may not have been met yet
+        _forget_what_is_gone(index, files)
     finally:
         index.close()
 
@@ -114,16 +114,9 @@ def _forget_what_is_gone(index: Index, files: Sequence[StoreFile]) -> None:
         return
     folder = files[0].name.partition("/")[0] + "/"
     here = {file.name for file in files}
-    inodes = {known.inode for known in index.files().values()}
     gone = [known for known in index.files().values() if known.name.startswith(folder) and known.name not in here]
-    renamed = set()
-    for file in files if gone else ():
-        if file.name not in index.files():
-            with contextlib.suppress(OSError):
-                renamed.add(os.stat(file.path, follow_symlinks=False).st_ino)  # noqa: PTH116
     for known in gone:
-        if known.inode not in renamed & inodes:
-            _forget(index, known)
+        _forget(index, known)
     if gone:
         index.rows("BEGIN IMMEDIATE")
         # Keys of parts that are gone cost only room; they go when they are many.

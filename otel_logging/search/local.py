@@ -51,6 +51,14 @@ class Searched:
         if text not in self.problems:
             self.problems.append(text)
 
+    def add(self, other: Searched) -> None:
+        """Count what another scan looked at, too."""
+        self.store = self.store or other.store
+        for name in ("files", "bytes", "lines", "records", "spans", "broken", "unfinished"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.problems += [problem for problem in other.problems if problem not in self.problems]
+        self.missed = self.missed or other.missed
+
     def as_json(self) -> dict[str, Any]:
         """For `--format json`."""
         names = ("store", "files", "bytes", "lines", "records", "spans", "broken", "unfinished", "problems")
@@ -126,7 +134,9 @@ def naming(*ids: str | None, prefix: bool = False) -> Wanted:
     """
     from otel_logging.search.index import Ids
 
-    made = Wanted(needles(*ids))
+    found = needles(*ids)
+    # What contains another one need not be looked for: a CallSid contains its trace id.
+    made = Wanted(one for one in found if not any(other != one and other in one for other in found))
     texts = tuple(text for text in ids if text)
     made.ids = Ids(texts, prefix) if texts else None
     return made

@@ -214,7 +214,10 @@ class _Meaning:
             return _NO_CASE
         if call_sid is None and trace_id == self.own:
             return _OWN  # a call of which no record says its name
-        if self.trace and (trace_id == self.trace or (call_sid and own_trace(call_sid) == self.trace)):
+        # A call id that the trace follows from by a hash is not looked for: lines that name it need not hold the trace.
+        if self.trace and (
+            trace_id == self.trace or (self.trace in lowered and own_trace(call_sid or "") == self.trace)
+        ):
             return _TRACE
         if self.prefix and lowered.startswith(self.text):
             return _PREFIX

@@ -70,21 +70,24 @@ def _may_fit(raw: dict[str, Any], fits: Callable[[str | None, str | None], bool]
 
 def _record(raw: dict[str, Any], resource: dict[str, Any], service: str, scope: str, source: str) -> Record:
     extras = attributes(raw.get("attributes"))
-    observed = whole(_get(raw, "observedTimeUnixNano", "observed_time_unix_nano"))
+    time, observed = raw.get("timeUnixNano"), raw.get("observedTimeUnixNano")
+    number, text = raw.get("severityNumber"), raw.get("severityText")
+    trace, span, event = raw.get("traceId"), raw.get("spanId"), raw.get("eventName")
     body = value_of(raw.get("body"))
+    seen = whole(raw.get("observed_time_unix_nano") if observed is None else observed)
     record = Record(
-        time=whole(_get(raw, "timeUnixNano", "time_unix_nano")) or observed,
-        observed=observed,
-        severity=_severity(_get(raw, "severityNumber", "severity_number")),
-        severity_text=as_text(_get(raw, "severityText", "severity_text")),
+        whole(raw.get("time_unix_nano") if time is None else time) or seen,
+        seen,
+        _severity(raw.get("severity_number") if number is None else number),
+        as_text(raw.get("severity_text") if text is None else text),
         service=service,
         logger=as_text(extras.pop("logger.name", None)) or scope,
         call_sid=call_id(extras.pop("call_sid", None)),
-        trace_id=hex_id(_get(raw, "traceId", "trace_id"), 32),
-        span_id=hex_id(_get(raw, "spanId", "span_id"), 16),
+        trace_id=hex_id(raw.get("trace_id") if trace is None else trace, 32),
+        span_id=hex_id(raw.get("span_id") if span is None else span, 16),
         attributes=extras,
         resource=resource,
-        event_name=as_text(_get(raw, "eventName", "event_name")),
+        event_name=as_text(raw.get("event_name") if event is None else event),
         source=source,
     )
     inner = _console_line(body)
@@ -135,7 +138,9 @@ def spans(payload: Any, source: str = "") -> Iterator[Span]:
 def attributes(pairs: Any) -> dict[str, Any]:
     """OTLP's list of key-value pairs as a mapping of plain values."""
     made: dict[str, Any] = {}
-    for pair in _mappings(pairs):
+    for pair in pairs if isinstance(pairs, list) else ():
+        if not isinstance(pair, dict):
+            continue
         key, value = pair.get("key"), pair.get("value")
         # Most values are texts; this is half the time of making a record.
         plain = value["stringValue"] if type(value) is dict and value.keys() == _TEXT else value_of(value)
@@ -175,6 +180,8 @@ def whole(value: Any, *, signed: bool = False) -> int:
 
 def _severity(value: Any) -> int:
     """The number; protobuf's JSON may also carry the name, `SEVERITY_NUMBER_WARN2`."""
+    if type(value) is int and 0 <= value < 25:
+        return value
     if not isinstance(value, str) or value.isdigit():
         return min(whole(value), 24)
     name = value.removeprefix("SEVERITY_NUMBER_")

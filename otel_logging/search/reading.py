@@ -6,6 +6,7 @@ The same lines come out, and the same is noted about them. Records and spans do 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from otel_logging.search.digest import Digest
     from otel_logging.search.frames import Frame
-    from otel_logging.search.index import Ids, Index, Known
+    from otel_logging.search.index import Ids, Index, Known, Part
     from otel_logging.search.local import Searched
     from otel_logging.search.record import Record
 
@@ -37,6 +38,8 @@ WORTH_AN_INDEX: Final = 1024 * 1024
 AT_ONCE: Final = 64 * 1024 * 1024
 """Bytes of lines that one reader adds to the index before it answers; what remains is read plainly."""
 
+_BRACE: Final = b"}"[0]
+_MOST_HELD: Final = 20_000  # parsed lines kept for the next scan
 _WORTH_SLICING: Final = 2000  # bytes of a line
 _REMEMBERED: Final = 64 * 1024 * 1024  # bytes of lines that one reading keeps parsed
 
@@ -60,7 +63,7 @@ class Plan(NamedTuple):
     """What the index says about one open file: what it knows, and which parts of that are worth reading."""
 
     known: Known
-    parts: list[tuple[int, int]]
+    parts: list[Part]
     frames: list[Frame]
 
 
@@ -77,7 +80,8 @@ class Reading:
         self._files: dict[str, tuple[list[StoreFile], list[tuple[str, str]], bool]] = {}
         self._index: Index | None = None
         self._asked = False
-        self._slicer = Slicer(_REMEMBERED)
+        self._latest: dict[str, tuple[frozenset[int], tuple[bytes, ...], list[tuple[str, Any]], Searched]] = {}
+        self._slicer = Slicer()
         self._lines: dict[tuple[str, int, int], list[Any]] = {}
         self._room = _REMEMBERED
         self.made: dict[int, tuple[Any, Record]] | None = {} if shared else None
@@ -88,6 +92,7 @@ class Reading:
         self._without_index()
         self.made = None
         self._lines.clear()
+        self._latest.clear()
 
     def files(self, folder: str, notes: Searched | None = None) -> list[StoreFile]:
         """The files of a folder as they were when it was first asked; what could not be listed is noted."""
@@ -105,8 +110,28 @@ class Reading:
         self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
     ) -> Iterator[tuple[str, Any]]:
         """The parsed lines that may hold what is wanted, each with the name of its file."""
+        if ids is None or self.made is None:
+            yield from self._payloads(folder, wanted, ids, window, notes)
+            return
+        # A question about a call scans twice, and mostly for the same.
+        keys, needles, found, said = self._latest.get(folder, (frozenset(), (), [], notes))
+        if needles != tuple(wanted) or not ids.keys() <= keys:
+            found, said = [], type(notes)()
+            for each in self._payloads(folder, wanted, ids, window, said):
+                found.append(each)
+                yield each
+            self._latest[folder] = ids.keys(), tuple(wanted), found[:_MOST_HELD], said
+            if len(found) > _MOST_HELD:
+                del self._latest[folder]
+        else:
+            yield from found
+        notes.add(said)
+
+    def _payloads(
+        self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
+    ) -> Iterator[tuple[str, Any]]:
         notes.store = str(self.store)
-        places: dict[int, list[tuple[int, int]]] = {}
+        places: dict[int, list[Part]] = {}
         if ids is not None:
             places = self._places(ids)
         elif window:
@@ -115,9 +140,12 @@ class Reading:
             with _noting(file, notes), opened(file) as (stream, form):
                 notes.files += 1
                 plan = self._plan(stream, form, places if ids is not None else None, window)
-                sure = 0 if plan is None or folder != LOGS else plan.known.indexed
-                for start, line in _wanted_lines(_source(stream, form, plan), plan, wanted, notes):
-                    payload = self._parsed(file.name, start, line, wanted, sliced=start < sure) if ids else parse(line)
+                for start, line, sure in _wanted_lines(_source(stream, form, plan), plan, wanted, notes):
+                    payload = (
+                        self._parsed(file.name, start, line, wanted, sliced=sure and folder == LOGS)
+                        if ids
+                        else parse(line)
+                    )
                     if payload is None:
                         notes.broken += 1
                         notes.missed = True
@@ -140,7 +168,7 @@ class Reading:
                     notes.missed = notes.missed or broken > 0
                 digest = Digest()
                 add = digest.add_spans if folder == TRACES else digest.add_records
-                for _, line in _wanted_lines(_source(stream, form, plan), plan, (), notes):
+                for _, line, _ in _wanted_lines(_source(stream, form, plan), plan, (), notes):
                     payload = parse(line)
                     if payload is None:
                         notes.broken += 1
@@ -166,7 +194,7 @@ class Reading:
     def _parsed(self, file: str, start: int, line: bytes, wanted: Sequence[bytes], *, sliced: bool) -> Any:
         """The line parsed, or what is wanted of it, or None if it is broken; parsed once in a reading."""
         if sliced and len(line) > _WORTH_SLICING and line[-1:] == b"}":
-            payload = self._slicer.payload(file, start, line, wanted)
+            payload = self._slicer.payload(line, wanted)
             if payload is not None:
                 return payload
         key = (file, start, len(line))
@@ -220,7 +248,7 @@ class Reading:
             self._index.close()
         self._index = None
 
-    def _places(self, ids: Ids) -> dict[int, list[tuple[int, int]]]:
+    def _places(self, ids: Ids) -> dict[int, list[Part]]:
         from otel_logging.search.index import Unusable
 
         self._open_index(fill=AT_ONCE)
@@ -234,7 +262,7 @@ class Reading:
         self,
         stream: BinaryIO,
         form: StoreFile,
-        places: dict[int, list[tuple[int, int]]] | None,
+        places: dict[int, list[Part]] | None,
         window: Window,
     ) -> Plan | None:
         """What to read of a file by the index; None: all of it. `places` of the ids looked for, if it is ids."""
@@ -275,9 +303,13 @@ def one_reading(store: Path) -> Iterator[Reading]:
     before: Reading | None = getattr(_current, "reading", None)
     reading = Reading(store, shared=True)
     _current.reading = reading
+    collecting = gc.isenabled()
+    gc.disable()  # thousands of records are made, none of them garbage: collecting would be a fifth of the time
     try:
         yield reading
     finally:
+        if collecting:
+            gc.enable()
         _current.reading = before
         reading.close()
 
@@ -331,20 +363,20 @@ def _source(stream: BinaryIO, form: StoreFile, plan: Plan | None) -> Source:
 
 def _wanted_lines(
     source: Source, plan: Plan | None, wanted: Sequence[bytes], notes: Searched
-) -> Iterator[tuple[int, bytes]]:
-    """The lines worth parsing, and where they begin."""
+) -> Iterator[tuple[int, bytes, bool]]:
+    """The lines worth parsing, where they begin, and whether they are known to be JSON."""
     start = 0
     if plan is not None:
         notes.bytes += plan.known.indexed
         notes.lines += plan.known.lines
-        for begin, end in plan.parts:
+        for begin, end, odd in plan.parts:
             for place, line in lines_of(source.read(begin, end), wanted, notes):
-                yield begin + place, line
+                yield begin + place, line, not odd
         start = plan.known.indexed
     for block_start, block in whole_blocks(source, start, notes):
         notes.lines += block.count(b"\n")
         for place, line in lines_of(block, wanted, notes):
-            yield block_start + place, line
+            yield block_start + place, line, False
 
 
 def whole_blocks(source: Source, start: int, notes: Searched) -> Iterator[tuple[int, bytes]]:
@@ -386,7 +418,7 @@ def lines_of(block: bytes, wanted: Sequence[bytes], notes: Searched) -> Iterator
         return
     # Broken lines are counted even where they are not wanted; those that are wanted count when they are parsed.
     lowered = block.lower()
-    if block.count(b"}\n") != block.count(b"\n"):
+    if not _all_closed(block):
         odd = [line for line in block.split(b"\n") if line[-1:] != b"}"]
         notes.broken += sum(1 for line in odd if not whole_line(line) and not _any(wanted, line.lower()))
     starts: set[int] = set()
@@ -398,6 +430,16 @@ def lines_of(block: bytes, wanted: Sequence[bytes], notes: Searched) -> Iterator
             place = lowered.find(needle, end) if end >= 0 else -1
     for start in sorted(starts):
         yield start, block[start : block.find(b"\n", start)]
+
+
+def _all_closed(block: bytes) -> bool:
+    """Whether every line ends with a brace."""
+    place = block.find(b"\n")
+    while place > 0:
+        if block[place - 1] != _BRACE:
+            return False
+        place = block.find(b"\n", place + 1)
+    return place < 0
 
 
 def _any(wanted: Sequence[bytes], line: bytes) -> bool:

@@ -22,24 +22,16 @@ _END: Final = b"]}]}]}"
 
 
 class Slicer:
-    """Slices lines; what it has parsed once it gives again, the very same object, as long as there is room.
+    """Slices lines; remembers what stands around the records of those it has seen."""
 
-    Args:
-        room: bytes of records that are kept.
-    """
-
-    def __init__(self, room: int) -> None:
-        self._room = room
+    def __init__(self) -> None:
         self._heads: dict[bytes, dict[str, Any] | None] = {}
-        self._parsed: dict[tuple[str, int, int], dict[str, Any]] = {}
 
-    def payload(self, file: str, place: int, line: bytes, wanted: Sequence[bytes]) -> dict[str, Any] | None:
+    def payload(self, line: bytes, wanted: Sequence[bytes]) -> dict[str, Any] | None:
         """The line with only the records that contain one of `wanted` (lower case), or None: parse all of it.
 
         Args:
-            file: its name.
-            place: where in the file the line begins.
-            line: the line, which is JSON.
+            line: a whole line, which is JSON.
             wanted: as in `local.scan`.
         """
         start = line.find(_RECORDS) + len(_RECORDS)
@@ -56,34 +48,24 @@ class Slicer:
         skeleton = self._heads[head]
         if skeleton is None:
             return None
-        area = line[start : -len(_END)]
+        area = line[start + len(_FIRST) : -len(_END) - 1]
         pieces, lowered = area.split(_NEXT), area.lower().split(_NEXT_LOWER)
         if len(pieces) != len(lowered):
             return None
+        found: list[bytes] = []
+        for needle in wanted:
+            found += [piece for piece, lower in zip(pieces, lowered, strict=True) if needle in lower]
+        if len(wanted) > 1:
+            chosen = set(found)
+            found = [piece for piece in pieces if piece in chosen]
         try:
             line.decode()
-            found = [
-                self._record(file, place, number, pieces)
-                for number, piece in enumerate(lowered)
-                if any(needle in piece for needle in wanted)
-            ]
+            records = json.loads(b"[" + _FIRST + _NEXT.join(found) + b"}]") if found else []
         except ValueError:
             return None  # no UTF-8, or times in a place where none are expected
         group = skeleton["resourceLogs"][0]
-        scoped = {**group["scopeLogs"][0], "logRecords": found}
+        scoped = {**group["scopeLogs"][0], "logRecords": records}
         return {"resourceLogs": [{**group, "scopeLogs": [scoped]}]}
-
-    def _record(self, file: str, place: int, number: int, pieces: list[bytes]) -> dict[str, Any]:
-        key = (file, place, number)
-        record = self._parsed.get(key)
-        if record is None:
-            text = pieces[number]
-            text = (text if number == 0 else _FIRST + text) + (b"" if number == len(pieces) - 1 else b"}")
-            record = json.loads(text)
-            self._room -= len(text)
-            if self._room > 0:
-                self._parsed[key] = record
-        return record
 
 
 def _skeleton(head: bytes) -> dict[str, Any] | None:

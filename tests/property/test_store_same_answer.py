@@ -16,9 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from otel_logging.search import frames, index, indexing, keeping, reading, retention, sealing
 from otel_logging.search.local import Searched, Window, naming, needles, scan, scan_spans
@@ -117,38 +117,42 @@ def told(searched):
     return {name: value for name, value in shown.items() if name not in {"records", "spans"}}
 
 
-def answers(root):
-    """Everything that readers can ask, as text."""
-    found = []
-    for pasted in PASTED:
-        try:
-            view = find_call(root, pasted, now=NOW)
-            shown = {**view.as_json(), "searched": told(view.searched)}
-            found.append([pasted, shown, [asdict(record) for record in view.records]])
-        except NotFound as error:
-            found.append([pasted, "not found", told(error.searched)])
-        except Ambiguous as error:
-            listed = [(one.call_sid, sorted(one.traces), sorted(one.services), one.seen) for one in error.candidates]
-            found.append([pasted, listed, told(error.searched)])
+WINDOWS = [Window(), Window(since=60), Window(until=60), Window(worst=3), Window(since=6, until=950, worst=2)]
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def call_answer(root, pasted):
+    """What `call` finds."""
+    try:
+        view = find_call(root, pasted, now=NOW)
+    except NotFound as error:
+        return ["not found", told(error.searched)]
+    except Ambiguous as error:
+        listed = [(one.call_sid, sorted(one.traces), sorted(one.services), one.seen) for one in error.candidates]
+        return [listed, told(error.searched)]
+    return [{**view.as_json(), "searched": told(view.searched)}, [asdict(record) for record in view.records]]
+
+
+def whole_answer(root):
+    """What `calls` and `stats` say, and all spans."""
     whole = overview(root)
-    found.append([call.as_json(NOW) for call in whole.calls])
-    found.append({**whole.as_json(), "store": ""})
-    for window in (Window(), Window(since=60), Window(until=60), Window(worst=3), Window(since=6, until=950, worst=2)):
-        for wanted in ((), needles("tick"), naming("room-1")):
-            searched = Searched()
-            kept = [
-                asdict(record)
-                for record in scan(root, wanted=wanted, searched=searched, window=window)
-                if (window.since is None or record.time >= window.since)
-                and (window.until is None or record.time < window.until)
-                and ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL").index(record.level) >= window.worst
-                and (
-                    not wanted or ("tick" in record.body if wanted == needles("tick") else record.call_sid == "room-1")
-                )
-            ]
-            found.append([kept, told(searched)])
-    found.append([asdict(span) for span in scan_spans(root)])
-    return json.dumps(found, indent=1, default=str)
+    calls = [call.as_json(NOW) for call in whole.calls]
+    return [calls, {**whole.as_json(), "store": ""}, [asdict(span) for span in scan_spans(root)]]
+
+
+def records_answer(root, window, text):
+    """What a search for a text, or for a call, gives within a window."""
+    searched = Searched()
+    wanted = naming(text) if text == "room-1" else needles(text)
+    kept = [
+        asdict(record)
+        for record in scan(root, wanted=wanted, searched=searched, window=window)
+        if (window.since is None or record.time >= window.since)
+        and (window.until is None or record.time < window.until)
+        and LEVELS.index(record.level) >= window.worst
+        and (record.call_sid == text if text == "room-1" else text in record.body)
+    ]
+    return [kept, told(searched)]
 
 
 class Store(RuleBasedStateMachine):
@@ -159,13 +163,11 @@ class Store(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.root, self.plain = self.folder / "store", self.folder / "plain"
         self.patch = pytest.MonkeyPatch()
-        for module in (indexing, frames, reading):
-            for name, value in (("PART", 700), ("FRAME_BYTES", 500), ("WORTH_AN_INDEX", 0), ("BLOCK", 400)):
-                if hasattr(module, name):
-                    self.patch.setattr(module, name, value)
-        self.patch.setattr(indexing, "_SECTION", 2000)
-        self.patch.setattr(indexing, "_QUIET_SECONDS", 10.0)
-        self.patch.setattr(sealing, "_SMALLEST", 1)
+        small = {"PART": 700, "FRAME_BYTES": 500, "WORTH_AN_INDEX": 0, "BLOCK": 400, "_SECTION": 2000, "_SMALLEST": 1}
+        for module in (index, indexing, frames, reading, sealing):
+            for name in small.keys() & vars(module).keys():
+                self.patch.setattr(module, name, small[name])
+        self.patch.setattr(reading, "_WORTH_SLICING", 200)
         for root in (self.root, self.plain):
             for kind in ("logs", "traces"):
                 (root / kind).mkdir(parents=True, mode=0o700)
@@ -175,8 +177,11 @@ class Store(RuleBasedStateMachine):
 
     def teardown(self):
         if hasattr(self, "patch"):
-            self.patch.undo()
-            shutil.rmtree(self.folder)
+            try:
+                self.ask_everything()
+            finally:
+                self.patch.undo()
+                shutil.rmtree(self.folder)
 
     def append(self, kind, name, data):
         for root in (self.root, self.plain):
@@ -223,7 +228,7 @@ class Store(RuleBasedStateMachine):
     @rule(quiet=st.booleans(), most=st.sampled_from([1, 1500, 2**40]))
     def index(self, quiet, most):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(indexing, "_QUIET_SECONDS", -1.0 if quiet else 10.0)
+            patch.setattr(index, "QUIET_SECONDS", -1.0 if quiet else 10.0)
             for kind in ("logs", "traces"):
                 indexing.catch_up(self.root, reading.Reading(self.root).files(kind), most)
 
@@ -252,16 +257,48 @@ class Store(RuleBasedStateMachine):
             data.clear()
         path.write_bytes(data)
 
-    @invariant()
-    def same_answers(self):
-        if hasattr(self, "root"):
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(reading, "WORTH_AN_INDEX", 2**60)
-                expected = answers(self.plain)
-            assert not (self.plain / index.NAME).exists()
-            assert answers(self.root) == expected
+    @rule(pasted=st.sampled_from(PASTED))
+    def ask_for_a_call(self, pasted):
+        self.same(lambda root: call_answer(root, pasted))
+
+    @rule()
+    def ask_for_all(self):
+        self.same(whole_answer)
+
+    @rule(window=st.sampled_from(WINDOWS), wanted=st.sampled_from(["", "tick", "room-1"]))
+    def ask_for_records(self, window, wanted):
+        self.same(lambda root: records_answer(root, window, wanted))
+
+    def same(self, answer):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "WORTH_AN_INDEX", 2**60)
+            expected = json.dumps(answer(self.plain), default=str)
+        assert not (self.plain / index.NAME).exists()
+        assert json.dumps(answer(self.root), default=str) == expected
+
+    def ask_everything(self):
+        for pasted in PASTED:
+            self.ask_for_a_call(pasted=pasted)
+        self.ask_for_all()
+        for window in WINDOWS:
+            for wanted in ("", "tick", "room-1"):
+                self.ask_for_records(window=window, wanted=wanted)
 
 
-Store.TestCase.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
-TestStore = Store.TestCase
-TestStore.__doc__ = "The answer with and without the index, sealed or not, is the same, byte for byte."
+def run(examples, steps):
+    # Without shrinking: it takes many minutes, and the steps of a failure say enough.
+    limits = settings(
+        max_examples=examples, stateful_step_count=steps, deadline=None, phases=[Phase.reuse, Phase.generate]
+    )
+    run_state_machine_as_test(Store, settings=limits)
+
+
+def test_same_answer():
+    """The answer with and without the index, sealed or not, is the same, byte for byte."""
+    run(20, 20)
+
+
+@pytest.mark.slow
+def test_same_answer_after_long_histories():
+    """So it is after long histories, and in many of them."""
+    run(400, 50)
