@@ -83,6 +83,10 @@ class TestCommands:
             from otel_logging.demo import main
 
             main.parser().parse_args(rest)
+        elif verb == "serve":
+            from otel_logging.cli import serve
+
+            serve.parser().parse_args(rest)
         else:
             assert cli.main(words) in {0, 1}, capsys.readouterr().err
 
