@@ -328,8 +328,10 @@ class TestLive:
         call, now = live
         page.goto(f"{served.base}call/{call}")
         expect(page.locator("#live")).to_have_text("following")
-        flip = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });" \
-               " document.dispatchEvent(new Event('visibilitychange')); }"  # fmt: skip
+        flip = """hidden => {
+            Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
         page.evaluate(flip, True)
         expect(page.locator("#live")).to_have_text("paused")
         store.log("media", store.record("while away", at=now, call=call))
@@ -415,6 +417,25 @@ class TestHostileLogs:
 
 
 class TestAttacks:
+    def test_in_a_container(self, store, monkeypatch):
+        """On all addresses, with the operator's token and name: others are refused, the token is not printed and lasts."""
+        token = "a-secret-of-the-operators"
+        monkeypatch.setenv("OTEL_LOGGING_SERVE_TOKEN", token)
+        monkeypatch.setenv("OTEL_LOGGING_SERVE_HOSTS", "logs.internal")
+        running = Served(store.root, "--host", "0.0.0.0")
+        try:
+            assert token not in running.url
+            for host, status in (
+                ("logs.internal", 303),
+                ("localhost:80", 303),
+                ("0.0.0.0", 403),
+                ("evil.example", 403),
+            ):
+                answer = running.raw(f"GET /?token={token} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+                assert answer.startswith(f"HTTP/1.1 {status}"), (host, answer)
+        finally:
+            running.stop()
+
     def test_rebound_name(self, context, served):
         """A page that made its own name point here gets nothing, although the browser sends what it has."""
         answer = served.raw(f"GET / HTTP/1.1\r\nHost: evil.example:{served.port}\r\nConnection: close\r\n\r\n")
