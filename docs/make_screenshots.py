@@ -38,7 +38,14 @@ def main() -> None:
         calls = json.loads(done.stdout)["calls"]
         store = Path(folder, "demo", "info")
         for path in store.glob("*/*.jsonl"):
-            path.write_text(path.read_text("utf-8").replace(str(ROOT / "otel_logging" / "demo"), "/srv/voice"), "utf-8")
+            text = path.read_text("utf-8")
+            for here, there in (
+                (ROOT / "otel_logging" / "demo", "/srv/voice"),
+                (sys.prefix, "/srv/venv"),
+                (ROOT, "/srv"),
+            ):
+                text = text.replace(str(here), there)
+            path.write_text(text, "utf-8")
         failed = next(call["call_sid"] for call in calls if call["outcome"] != "completed")
         hebrew = calls[0]["call_sid"]  # the demo's first caller
         _terminal(store, failed)

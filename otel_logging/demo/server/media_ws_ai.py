@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from . import audio, crm, jobs
 from .agent import PAUSE_FRAMES, ModelConnectionLostError, ScriptedModel
@@ -217,6 +217,11 @@ async def media_stream(websocket: WebSocket) -> None:
             inbox.put(await websocket.receive_text())
     except WebSocketDisconnect as error:
         logger.debug(f"📡 [MEDIA] websocket closed, code={error.code}")
+    except RuntimeError:
+        # The sender may close the stream while this loop puts a frame away; then nothing can be received any more.
+        if websocket.application_state is not WebSocketState.DISCONNECTED:
+            raise
+        logger.debug("📡 [MEDIA] websocket closed by us")
     finally:
         inbox.put(None)
         await asyncio.to_thread(thread.join, 10)
