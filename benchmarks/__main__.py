@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 else:  # the part of TOML that the file uses
     tomllib = None
 
-TOPICS = ("gate", "load", "page")
+TOPICS = ("gate", "kept", "load", "page")
 BUDGETS = Path(__file__).with_name("budgets.toml")
 
 

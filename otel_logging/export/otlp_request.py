@@ -1,12 +1,13 @@
 """Encoded OTLP log requests as bytes: make one of records, join several, cut a part out, read the answer.
 
-The one place where records become protobuf: a faster encoder replaces `encode` and nothing else. Nothing in here sends
-or stores. protobuf is imported late.
+How records become bytes is the business of `wire`. Nothing in here sends or stores. protobuf is imported late.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_logging.export import wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +36,7 @@ def encode(batch: Sequence[ReadableLogRecord]) -> bytes:
     Raises:
         Exception: one of them cannot be encoded.
     """
-    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
-
-    encoded: bytes = encode_logs(batch).SerializeToString()
-    return encoded
+    return wire.encode(batch)
 
 
 def _request(blob: bytes) -> Any:
