@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 else:  # the part of TOML that the file uses
     tomllib = None
 
-TOPICS = ("gate", "load", "page", "store")
+TOPICS = ("gate", "kept", "load", "page", "store")
 ONCE = frozenset({"store"})  # topics that take their own minima, and minutes
 BUDGETS = Path(__file__).with_name("budgets.toml")
 

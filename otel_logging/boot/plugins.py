@@ -17,8 +17,8 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from otel_logging import settings, trouble
 from otel_logging.bridge import mend, redact
 from otel_logging.bridge.ledger import ledger
-from otel_logging.bridge.pipeline import VERDICT
 from otel_logging.bridge.sampling import SamplingLogRecordProcessor, read_policies
+from otel_logging.bridge.translate import VERDICT
 from otel_logging.export import local
 from otel_logging.export.deliver import Delivery
 

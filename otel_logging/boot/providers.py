@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_logging import trouble
 from otel_logging.boot.bounded import bounded
-from otel_logging.bridge import attribute_limit
+from otel_logging.bridge import attribute_limit, direct
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from otel_logging.boot.configure import Active
     from otel_logging.boot.switches import LogSwitch, SpanSwitch
     from otel_logging.bridge.pipeline import Pipeline
+    from otel_logging.bridge.sampling import SamplingLogRecordProcessor
     from otel_logging.export.courier import Courier
     from otel_logging.settings import Settings
 
@@ -69,6 +70,8 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
     for processor in processors:
         provider.add_log_record_processor(processor)
     pipeline.provider = provider
+    if active.stand_ins is None:
+        pipeline.direct = direct.Direct(provider, [processor.behind for processor in processors])
     active.flushers.append(provider.force_flush)
     if active.stand_ins is None:
         _serve_other_bridges(active, pipeline, resource, processors)
@@ -108,7 +111,7 @@ def _serve_foreign(active: Active, provider: LoggerProvider) -> None:
         provider.add_log_record_processor(CallStamper())
 
 
-def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool) -> LogRecordProcessor | None:
+def _destination(active: Active, pipeline: Pipeline, name: str, *, several: bool) -> SamplingLogRecordProcessor | None:
     from otel_logging.bridge.sampling import SamplingLogRecordProcessor
     from otel_logging.export.batch import BatchingProcessor
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import get_current_span
 
 from otel_logging import trouble
-from otel_logging.bridge import attribute_limit, redact, scope, suppressed, translate
+from otel_logging.bridge import attribute_limit, direct, ordinary, redact, scope, suppressed, translate
 from otel_logging.bridge.interrupted import interrupted
 from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.values import clean_name, passes, safe_str
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from otel_logging.bridge.scope import CallScope
     from otel_logging.export.console import Console
     from otel_logging.policy.engine import PolicySet, Verdict
-
-VERDICT: Final = "_otel_logging_verdict"
-"""Set on an OTel LogRecord, to the verdict that has been taken, so that no later stage takes it again."""
 
 MAX_DEPTH: Final = 4
 """Nested log calls of one thread: an object that logs itself while it is rendered would go on for ever, by powers."""
@@ -96,6 +93,7 @@ class Pipeline:
         self.guards: Guards | None = None
         self.resource = dict(resource or {})
         self.most_attributes: int | None = 128  # of one record; `providers` sets what the environment says
+        self.direct: direct.Direct | None = None  # past the SDK, where nothing but ours is behind `provider`
         self._foreign = False
         self._loggers: dict[str, Logger] = {}
 
@@ -138,7 +136,7 @@ class Pipeline:
     def use_foreign(self, provider: LoggerProvider) -> None:
         """Send OTel records to a provider that is not ours; it keeps no books, so handing over counts as exported."""
         self._loggers.clear()
-        self.provider = provider
+        self.provider, self.direct = provider, None
         self._foreign = True
 
     def view(self, name: str, level: Any, text: str, extra: Mapping[str, Any] | None) -> LogView:
@@ -327,7 +325,9 @@ class Pipeline:
         """Whether the record waits for its call to be named. What need not wait any more takes the name at once."""
         if call is None or "call_sid" in (log_record.attributes or {}):
             return False
-        if call.waiting and call.hold(lambda named: self._deliver(name, log_record, named), _size(log_record)):
+        if call.waiting and call.hold(
+            lambda named: self._deliver(name, log_record, named), translate.bytes_of(log_record)
+        ):
             return True
         if call.call_sid is not None:  # named by another thread while this record was being translated
             translate.join_call(log_record, call)
@@ -335,17 +335,19 @@ class Pipeline:
 
     def translate(self, record: logging.LogRecord, call: CallScope | None) -> LogRecord:
         """The enriched OTel record of a stdlib record, with its call and trace."""
+        if (short := ordinary.log_record(record, call, self._policies, self.most_attributes)) is not None:
+            return short
         body = translate.body_of(record)
         extras, event_name = translate.named_extras(record, call.attributes if call is not None else None)
         log_record = translate.enriched(record, body, extras, event_name=event_name)
-        setattr(log_record, VERDICT, KEPT)
+        setattr(log_record, translate.VERDICT, KEPT)
         translate.join_call(log_record, call)
         attribute_limit.keep(log_record, self.most_attributes)
         redact.transform(self.policies, log_record, scope_name=clean_name(record.name), resource=self.resource)
         return log_record
 
     def _print(self, record: logging.LogRecord, log_record: LogRecord) -> bool:
-        if self.console is None:
+        if self.console is None or self.console.silent(record.levelno):
             return False
         redact.transform(self.policies, log_record, scope_name=record.name, resource=self.resource)  # if remembered
         attributes = dict(log_record.attributes or {})
@@ -370,7 +372,7 @@ class Pipeline:
         """Send a record of our own to the exporters, never to the console. It is in the books like any other."""
         if self.provider is None:
             return
-        setattr(log_record, VERDICT, KEPT)
+        setattr(log_record, translate.VERDICT, KEPT)
         self.books.created()
         inside, thread.inside = thread.inside, True
         try:
@@ -431,7 +433,10 @@ class Pipeline:
             logger = self._loggers[name] = self.provider.get_logger(self.policies.redact_name(name))
         attribute_limit.keep(log_record, self.most_attributes)  # what a call or an override has added since
         redact.transform(self.policies, log_record, scope_name=name, resource=self.resource)  # what was remembered
-        logger.emit(log_record)
+        if self.direct is not None and self.direct.take(log_record, logger):
+            return
+        sdk_record: Any = direct.writable(log_record, logger) or log_record
+        logger.emit(sdk_record)
         if self._foreign:
             self.books.exported()
 
@@ -442,9 +447,3 @@ def call_key() -> str | None:
     if call is None:
         return None
     return call.call_sid or f"#{id(call)}"
-
-
-def _size(log_record: LogRecord) -> int:
-    """Roughly the bytes that a waiting record holds."""
-    body = log_record.body
-    return 400 + (len(body) if isinstance(body, str) else 0) + 100 * len(log_record.attributes or ())

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from otel_logging.policy.engine import PolicySet
 
-_DONE: Final = "_otel_logging_transformed"  # True where something was changed, False where nothing had to be
 _RESOURCE: Final = "_otel_logging_resource"  # resource attributes that policies changed, for `on_emit` to put in place
 _SCOPE: Final = "_otel_logging_scope"
 _NAME: Final = "logger.name"
@@ -53,7 +52,7 @@ def transform(
         resource: its resource's attributes.
         evaluated: whether `PolicySet.evaluate` has counted it.
     """
-    done = getattr(record, _DONE, None)
+    done = getattr(record, translate.TRANSFORMED, None)
     if done is not None:
         return bool(done)
     if not policies.has_transforms:
@@ -64,7 +63,7 @@ def transform(
         changed = _hide_name(policies, record) or changed
     except Exception as error:
         trouble.report("policy", f"a record was not transformed: {type(error).__name__}: {safe_str(error)}")
-    setattr(record, _DONE, changed)
+    setattr(record, translate.TRANSFORMED, changed)
     return changed
 
 
@@ -140,6 +139,8 @@ def _put(record: LogRecord, given: Any, changed: Mapping[str, Any]) -> None:
 def on_emit(policies: PolicySet, emitted: ReadWriteLogRecord, *, evaluated: bool = False) -> None:
     """Transform a record that is on its way to exporters, with a resource and a scope of its own where they change."""
     record, scope, resource = emitted.log_record, emitted.instrumentation_scope, emitted.resource
+    if record.__dict__.get(translate.TRANSFORMED) is False:
+        return  # nothing had to be changed, and its logger has been made under a name that may be shown
     transform(
         policies,
         record,
@@ -175,7 +176,7 @@ def share(policies: PolicySet, record: LogRecord, holder: Any) -> None:
 
 def readable(policies: PolicySet, given: ReadableLogRecord, *, evaluated: bool = False) -> ReadableLogRecord:
     """A finished record as the policies leave it: a copy where they change anything, as other exporters share it."""
-    done = getattr(given.log_record, _DONE, None)
+    done = getattr(given.log_record, translate.TRANSFORMED, None)
     if done is not None or not policies.has_transforms:
         return given
     record = copy.copy(given.log_record)

@@ -17,7 +17,7 @@ from opentelemetry.trace import TraceFlags
 
 from otel_logging import trouble
 from otel_logging.bridge import translate
-from otel_logging.bridge.pipeline import VERDICT
+from otel_logging.bridge.translate import VERDICT
 from otel_logging.bridge.values import clean_text
 from otel_logging.policy.engine import KEPT
 

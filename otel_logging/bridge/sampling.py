@@ -15,7 +15,8 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from otel_logging import settings, trouble
 from otel_logging.bridge import attribute_limit, mend, redact, scope, suppressed, translate
 from otel_logging.bridge.ledger import ledger
-from otel_logging.bridge.pipeline import VERDICT, call_key
+from otel_logging.bridge.pipeline import call_key
+from otel_logging.bridge.translate import VERDICT
 from otel_logging.bridge.values import safe_str
 from otel_logging.policy.engine import KEPT, PolicySet, Verdict
 from otel_logging.policy.sets import in_force
@@ -126,6 +127,11 @@ class SamplingLogRecordProcessor(LogRecordProcessor):
         # Ours counts what it exports; anyone else's is the last we see of a record.
         self._counts_exports = hasattr(processor, "held")
         self.policies = read_policies(policies)
+
+    @property
+    def behind(self) -> Any:
+        """The exporting processor."""
+        return self._processor
 
     def decide(
         self, record: LogRecord, origin: InstrumentationScope | None, resource: Mapping[str, Any] | None

@@ -46,8 +46,17 @@ RECOVERED: Final = "otel_logging.recovered"
 SUPPRESSED: Final = "otel_logging.suppressed"
 """On a record before which others of its kind were held back: how many."""
 
+VERDICT: Final = "_otel_logging_verdict"
+"""On an OTel record, the verdict that has been taken, so that no later stage takes it again."""
+
+TRANSFORMED: Final = "_otel_logging_transformed"
+"""On an OTel record that `redact` is done with: True where it changed something, False where nothing had to be."""
+
+MOST_SECONDS: Final = 18_446_744_073
+"""Since 1970, what an unsigned 64-bit number of nanoseconds can hold."""
+
 # The record's own fields, as the logging documentation lists them, plus what formatters and we put there.
-_OWN_FIELDS: Final = frozenset(
+OWN_FIELDS: Final = frozenset(
     {
         "args", "asctime", "created", "exc_info", "exc_text", "filename", "funcName", "getMessage", "levelname",
         "levelno", "lineno", "message", "module", "msecs", "msg", "name", "pathname", "process", "processName",
@@ -78,17 +87,17 @@ def _severity_of_level(level: int) -> SeverityNumber:
     return SeverityNumber(min(level // 10 * 4 + 1 + min(level % 10, 3), 24))
 
 
-_BY_LEVEL: Final = {level: _severity_of_level(level) for level in range(100)}
+SEVERITIES: Final = {level: _severity_of_level(level) for level in range(100)}
 
 
 def severity_number(levelno: Any) -> SeverityNumber:
     """The OTel severity of a Python level; levels that are no numbers are UNSPECIFIED."""
     try:
-        found = _BY_LEVEL.get(levelno)
+        found = SEVERITIES.get(levelno)
         if found is not None:
             return found
         level = int(levelno)
-        return _BY_LEVEL[min(max(level, 0), 99)]
+        return SEVERITIES[min(max(level, 0), 99)]
     except Exception:
         return SeverityNumber.UNSPECIFIED
 
@@ -140,7 +149,7 @@ def timestamps(record: logging.LogRecord) -> tuple[int, int]:
     observed = time_ns()
     try:
         created = record.created
-        if math.isfinite(created) and 0 <= created < 18_446_744_073:  # what an unsigned 64-bit number of ns can hold
+        if math.isfinite(created) and 0 <= created < MOST_SECONDS:
             return int(created * 1e9), observed
     except Exception:
         pass  # a record made by hand may hold anything here
@@ -198,7 +207,7 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     for key, value in record.__dict__.items():
         if type(key) is not str:  # its `__hash__` and its `__eq__` may raise: it is never looked up
             found[free_name(clean_key(key), found)] = value
-        elif key not in _OWN_FIELDS:
+        elif key not in OWN_FIELDS:
             found[key] = value
     return found
 
@@ -331,3 +340,9 @@ def back(name: str, log_record: LogRecord) -> logging.LogRecord:
     shown.created = (log_record.timestamp or 0) / 1e9
     shown.msecs = shown.created % 1 * 1000
     return shown
+
+
+def bytes_of(record: LogRecord) -> int:
+    """Roughly the bytes that a waiting record holds."""
+    body = record.body
+    return 400 + (len(body) if isinstance(body, str) else 0) + 100 * len(record.attributes or ())

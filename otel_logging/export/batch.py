@@ -126,14 +126,18 @@ class BatchingProcessor(LogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue one record; when full, the oldest is dropped as `queue_full`. Never raises, never waits for I/O."""
-        if self._closing:
-            self._books.dropped("shutdown")
-            return
         try:
             entry = entry_of(log_record)
         except Exception as error:
             self._books.dropped("poison")
             trouble.report("poison", f"a record could not be queued for export ({trouble.sentence(error)})")
+            return
+        self.put(entry)
+
+    def put(self, entry: Entry) -> None:
+        """Queue what `entry_of` has made of a record; as `on_emit`."""
+        if self._closing:
+            self._books.dropped("shutdown")
             return
         queue = self._queue
         # What has to go by the queue has to go before what is newer.

@@ -105,6 +105,10 @@ class Console:
             return False
         return self.write_line(line)
 
+    def silent(self, level: Any) -> bool:
+        """Whether a record of this level is surely not shown."""
+        return isinstance(level, (int, float)) and level < self._floor
+
     def write_line(self, line: str) -> bool:
         """Write one finished line, newline added, in one call and through; tells whether it did. Never raises."""
         busy = self._busy

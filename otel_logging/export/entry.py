@@ -13,14 +13,19 @@ from opentelemetry.sdk.resources import Resource
 from otel_logging.export import record_size
 
 if TYPE_CHECKING:
+    from opentelemetry._logs import LogRecord
     from opentelemetry.sdk._logs import ReadWriteLogRecord
 
 REPAIRED: Final = "otel_logging.repaired"
 """On a record some of whose numbers could not be kept: which of them, as a list of texts."""
 
+SIZE: Final = "_otel_logging_size"
+"""On an OTel record whose attributes are all scalars: the characters of its texts, where they have been counted."""
+
 # Bytes that a queued record, and each of its attributes, take beside their texts: measured, CPython 3.11.
 _OVERHEAD: Final = 850
 _PER_ATTRIBUTE: Final = 120
+_KEY: Final = 16  # bytes of an attribute's name, where nobody has counted
 _MAX_NODES: Final = 50_000  # of one value; ours have fewer
 _NO_CONTEXT: Final = Context()
 
@@ -30,6 +35,18 @@ class Entry(NamedTuple):
 
     record: ReadableLogRecord
     size: int
+
+
+def light_entry(record: LogRecord, shared: dict[str, Any]) -> Entry:
+    """The entry of a record whose texts have been counted (see `SIZE`), and that nobody else holds or changes.
+
+    `shared` is what its `ReadableLogRecord` has beside it: `resource`, `instrumentation_scope` and `limits`.
+    """
+    of = record.__dict__
+    of["context"] = _NO_CONTEXT
+    readable = ReadableLogRecord.__new__(ReadableLogRecord)
+    readable.__dict__.update(shared, log_record=record)
+    return Entry(readable, _OVERHEAD + of[SIZE] + (_PER_ATTRIBUTE + _KEY) * len(of["attributes"]))
 
 
 def entry_of(log_record: ReadWriteLogRecord) -> Entry:
@@ -42,9 +59,14 @@ def entry_of(log_record: ReadWriteLogRecord) -> Entry:
     api_record.context = _NO_CONTEXT
     size = _OVERHEAD
     body = api_record.body
-    size += len(body) if isinstance(body, str) else weight(body)
     attributes = api_record.attributes
-    if attributes:
+    counted = api_record.__dict__.get(SIZE)
+    if counted is not None and attributes:
+        # Keys, and what a later processor has added, are short.
+        size += counted + (_PER_ATTRIBUTE + _KEY) * len(attributes)
+    else:
+        size += len(body) if isinstance(body, str) else weight(body)
+    if attributes and counted is None:
         # BoundedAttributes takes its lock for every look-up, and once for a copy.
         pairs = attributes.copy() if isinstance(attributes, BoundedAttributes) else attributes
         for key, value in pairs.items():
@@ -52,7 +74,9 @@ def entry_of(log_record: ReadWriteLogRecord) -> Entry:
     if size > record_size.SUSPECT:
         size = _OVERHEAD + record_size.fit(api_record)
     resource = log_record.resource
-    readable = ReadableLogRecord(
+    readable = ReadableLogRecord.__new__(ReadableLogRecord)
+    # As the class's own __init__ does, which is frozen and pays for that with each field.
+    readable.__dict__.update(
         log_record=api_record,
         resource=resource if resource is not None else Resource.create({}),
         instrumentation_scope=log_record.instrumentation_scope,

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.policy import transform
 from otel_logging.policy.compiler import Compiled, Patterns
@@ -106,6 +106,7 @@ class PolicySet:
         self.only_frames = self._deciders.only_frames
         self.reads: frozenset[str] = frozenset(self._kinds())
         self.text_only = self.reads <= _TEXT_FIELDS
+        self._only_everywhere = not self._changers.policies and not self._deciders_change
         self.has_transforms = bool(self._changers.policies or self._deciders_change or self._everywhere)
 
     def _kinds(self) -> Iterable[str]:
@@ -282,6 +283,12 @@ class PolicySet:
                 transform.restore(view, before)
         self.redact(view)
         return any(now is not then for now, then in zip(transform.snapshot(view), start, strict=True))
+
+    def leaves(self, body: str, attributes: Mapping[str, Any]) -> bool:
+        """Whether `transform` would surely leave a record of this body and these attributes as it is. May raise."""
+        if not self.has_transforms:
+            return True
+        return self._only_everywhere and self._everywhere.leaves(body, attributes)
 
     def redact(self, view: LogView) -> None:
         """Carry out the policies that hold for every text, and no others. Never raises."""

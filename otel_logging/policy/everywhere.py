@@ -116,6 +116,11 @@ class Everywhere:
             self._names[name] = found
         return found
 
+    def leaves(self, body: str, attributes: Mapping[str, Any]) -> bool:
+        """Whether `redact` would surely leave a record as it is; False where it has to be asked. May raise."""
+        look = self._first_look
+        return look is not None and not look(_joined(body, attributes))
+
     def redact(self, view: LogView) -> None:
         """Redact body and attributes of a record that is kept. Never raises; what fails is charged to its policy."""
         try:

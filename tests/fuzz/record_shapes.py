@@ -456,6 +456,9 @@ class _Both:
             Console(True, "on", "fuzz", lambda: self.json),
         )
 
+    def silent(self, level) -> bool:
+        return all(console.silent(level) for console in self._consoles)
+
     def write(self, *args, **named) -> bool:
         written = [console.write(*args, **named) for console in self._consoles]
         return all(written)

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from otel_logging import trouble
 from otel_logging.boot.plugins import LocalLogExporter, OtelLoggingExporter
 from otel_logging.bridge.ledger import ledger
-from otel_logging.bridge.pipeline import VERDICT
+from otel_logging.bridge.translate import VERDICT
 from otel_logging.bridge.translate import TRIGGER
 
 DROP = "policies:\n- id: noise\n  name: noise\n  log:\n    match:\n    - log_field: body\n      regex: noise\n    keep: none\n"

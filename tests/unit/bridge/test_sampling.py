@@ -11,7 +11,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, InMemoryLogR
 
 import otel_logging
 from otel_logging import LoggingHandler, SamplingLogRecordProcessor, trouble
-from otel_logging.bridge.pipeline import VERDICT
+from otel_logging.bridge.translate import VERDICT
 from otel_logging.bridge.sampling import read_policies
 from otel_logging.bridge.translate import TRIGGER
 from otel_logging.policy.engine import KEPT, PolicySet
