@@ -103,7 +103,7 @@ def test_without_a_file(tmp_path, name, env, kind, expected):
     [
         ("nobody", "neither a back end nor a profile; valid: local, cloudwatch, datadog, clickhouse, eu, us"),
         ("cloudwatch", "which log groups?"),
-        ("local:/tmp", "takes no place"),
+        ("local:/srv/logs", "takes no place"),
         ("clickhouse:http://user:pw@h", "no user and password in the URL"),
         ("clickhouse:ftp://h", "valid: HOST"),
         ("clickhouse:http://h:port", "clickhouse"),
