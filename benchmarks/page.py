@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -85,7 +84,7 @@ def main() -> None:
                     page.goto(f"{base}call/{call_sid}", timeout=120_000)
                     page.wait_for_selector("[data-ready=yes]", state="attached", timeout=60_000)
                     found.append(page.evaluate(FIRST_PAINT))
-                figures[f"page.first_paint.{records}"] = statistics.median(found)
+                figures[f"page.first_paint.{records}"] = min(found)  # whatever else the machine does only adds to it
             # Of a call with one record, its rows and details are next to nothing.
             figures["page.weight"] = page.evaluate(WEIGHT) / 1000
             del figures["page.first_paint.1"]

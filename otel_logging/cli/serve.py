@@ -20,7 +20,7 @@ _OURS = "otel_logging"
 
 def main(argv: list[str]) -> int:
     """Serve until interrupted; 1 if the port is taken, 2 for wrong usage or a missing extra."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     store = common.store_of(args)
     token = os.environ.get(TOKEN_VARIABLE) or None
     try:
@@ -74,17 +74,18 @@ def main(argv: list[str]) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = common.parser("serve", "Show the calls of the store in a browser, on this machine only, until Ctrl C.")
-    parser.add_argument("--port", type=common.count, default=PORT, metavar="N", help=f"default {PORT}; 0: any free one")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line of the verb."""
+    made = common.parser("serve", "Show the calls of the store in a browser, on this machine only, until Ctrl C.")
+    made.add_argument("--port", type=common.count, default=PORT, metavar="N", help=f"default {PORT}; 0: any free one")
+    made.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
         help=f"for containers: another address than loopback, only with a token in {TOKEN_VARIABLE}",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object with the address")
-    return parser
+    made.add_argument("--json", action="store_true", help="one JSON object with the address")
+    return made
 
 
 def _is_loopback(host: str) -> bool:

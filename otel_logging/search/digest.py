@@ -123,6 +123,11 @@ class Digest:
     def add_records(self, payload: Any) -> list[Facts]:
         """Count the records of one line; returns their facts."""
         found = facts(payload)
+        self.count(found)
+        return found
+
+    def count(self, found: list[Facts]) -> None:
+        """Count the records of which these are the facts."""
         for one in found:
             call_sid, trace_id, span_id, time, rank, service, recovered, summary = one
             if call_sid is not None:
@@ -148,7 +153,6 @@ class Digest:
             if summary is not None:
                 self.told.add(summary)
         self._total(found)
-        return found
 
     def _total(self, found: list[Facts]) -> None:
         total = self.total

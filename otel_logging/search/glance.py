@@ -32,7 +32,7 @@ def facts(payload: Any) -> list[Facts]:
     """
     groups = payload.get("resourceLogs") if isinstance(payload, dict) else None
     if not isinstance(groups, list):
-        return [_of_record(record) for record in otlp.records(payload)]
+        return [of_record(record) for record in otlp.records(payload)]
     found: list[Facts] = []
     for group in groups:
         if isinstance(group, dict):
@@ -61,10 +61,11 @@ def _of_group(group: dict[str, Any], found: list[Facts]) -> None:
 
 
 def _slowly(group: dict[str, Any], found: list[Facts]) -> None:
-    found.extend(_of_record(record) for record in otlp.records({"resourceLogs": [group]}))
+    found.extend(of_record(record) for record in otlp.records({"resourceLogs": [group]}))
 
 
-def _of_record(record: Record) -> Facts:
+def of_record(record: Record) -> Facts:
+    """The facts of a finished record."""
     return (
         record.call_sid, record.trace_id, None if record.call_sid is not None else record.span_id, record.time,
         RANK[record.level], record.service, record.recovered, record if record.event_name == SUMMARY_EVENT else None,

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
 from otel_logging.search.call_view import state_of
-from otel_logging.search.digest import Told
-from otel_logging.search.local import LOGS, TRACES, Searched, digests, one_reading
+from otel_logging.search.digest import Digest, Told
+from otel_logging.search.glance import of_record
+from otel_logging.search.local import LOGS, TRACES, digests
 from otel_logging.search.one_call import own_trace, seen_traces
 from otel_logging.search.record import LEVELS
+from otel_logging.search.source import Ask, Asked, Local, Source, reading, source_of
 from otel_logging.search.spans import Owners, Span, end_reasons
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from otel_logging.search.digest import Digest, Tally
+    from otel_logging.search.digest import Tally
+    from otel_logging.search.local import Searched
 
 
 @dataclass(slots=True)
@@ -100,15 +104,16 @@ class Overview:
         }
 
 
-def overview(store: Path) -> Overview:
-    """Count the whole store, reading what the index does not know."""
-    searched = Searched()
-    with one_reading(store):
+def overview(store: Path | Source, ask: Ask | None = None, searched: Asked | None = None) -> Overview:
+    """Count the whole store, reading what the index does not know, or what another source has of `ask`."""
+    source = source_of(store)
+    searched = Asked() if searched is None else searched
+    with reading(source):
         books = _Books()
-        for digest in digests(store, TRACES, searched):
+        for digest in _digests(source, TRACES, ask or Ask(), searched):
             books.take_spans(digest)
         view = Overview([], searched)
-        for digest in digests(store, LOGS, searched):
+        for digest in _digests(source, LOGS, ask or Ask(), searched):
             total = digest.total
             view.records += total.records
             view.levels.update(total.by_level())
@@ -120,6 +125,18 @@ def overview(store: Path) -> Overview:
     view.without_call = books.settle()
     view.calls = sorted(books.calls.values(), key=lambda call: (-call.first, call.call_sid))
     return view
+
+
+def _digests(source: Source, folder: str, ask: Ask, searched: Asked) -> Iterator[Digest]:
+    if isinstance(source, Local):
+        yield from digests(source.store, folder, searched)
+        return
+    digest = Digest()
+    if folder == TRACES:
+        digest.spans.extend(source.spans(ask, searched))
+    else:
+        digest.count([of_record(record) for record in source.records(ask, searched)])
+    yield digest
 
 
 class _Books:

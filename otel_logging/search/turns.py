@@ -92,8 +92,8 @@ def _from_record(record: Record) -> Turn:
     return Turn(
         number=int(_number(said.get("turn.number")) or 0),
         start=record.time,
-        user=as_text(said.get("turn.user")),
-        agent=as_text(said.get("turn.agent")),
+        user=as_text(said.get("turn.user_text")),
+        agent=as_text(said.get("turn.agent_text")),
         latency=_number(said.get("turn.latency_ms")),
         parts=parts,
         interrupted=said.get("turn.interrupted") in (True, "true"),

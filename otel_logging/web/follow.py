@@ -71,6 +71,8 @@ class Follower:
         else:
             rows = self._rows(records, spans)
         self._view.state = self._state()
+        if not rows and before == self._view.state and before not in DONE:
+            return
         gaps = {row.key: row for row in gap_rows(self._view)}
         rows += [row for key, row in gaps.items() if key not in self._gaps]
         gone = sorted(self._gaps - gaps.keys())

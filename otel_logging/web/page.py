@@ -19,7 +19,7 @@ from urllib.parse import quote
 from otel_logging.search import clock
 from otel_logging.search.text import harmless
 from otel_logging.search.turns import turns_of
-from otel_logging.web.rows import Row, rows_of
+from otel_logging.web.rows import Because, Namer, Row, record_row, rows_of
 from otel_logging.web.timeline import BAR, COLUMNS, STRIP, timeline_of
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _pieces(parts: Iterator[str]) -> Iterator[str]:
 
 def render_top(view: CallView) -> str:
     """The head, the timeline and the turns of a call, for a page that follows it."""
-    return _render("top.html", mode="serve", **call_context(view, most=1))
+    return _render("top.html", mode="serve", **top_context(view))
 
 
 def render_rows(rows: list[Row]) -> str:
@@ -134,23 +134,25 @@ def render(template: str, **values: Any) -> str:
 
 
 def call_context(view: CallView, *, start: int = 0, most: int = MOST_ROWS) -> dict[str, Any]:
-    """What `call.html` and `top.html` print."""
+    """What `call.html` prints."""
     rows = rows_of(view)
     part = part_of(len(rows), start, most)
-    turns = turns_of(view.records, view.spans)
     shown = rows[part.start : part.end]
-    errors = [row for row in rows if row.kind == "record" and "e" in row.classes.split()]
+    return {**top_context(view), "rows": shown, "details": details_of(shown), "part": part}
+
+
+def top_context(view: CallView) -> dict[str, Any]:
+    """What `top.html` prints: of the records only what is counted or drawn, as it is made anew with each event."""
+    turns = turns_of(view.records, view.spans)
+    pasted = view.call_sid or (view.trace_ids[0] if view.trace_ids else "")
     return {
         "view": view,
-        "call_id": harmless(view.call_sid or (view.trace_ids[0] if view.trace_ids else "")),
-        "href": call_path(view.call_sid or (view.trace_ids[0] if view.trace_ids else "")),
-        "head": _header(view, errors),
+        "call_id": harmless(pasted),
+        "href": call_path(pasted),
+        "head": _header(view),
         "timeline": timeline_of(view),
         "turns": turns,
         "longest": max((turn.latency or 0.0 for turn in turns), default=0.0),
-        "rows": shown,
-        "details": details_of(shown),
-        "part": part,
         "geometry": {"columns": COLUMNS, "strip": STRIP, "bar": BAR},
         "harmless": harmless,
         "relative": clock.relative,
@@ -225,7 +227,7 @@ def static(name: str) -> str:
     return (STATIC / name).read_text("utf-8")
 
 
-def _header(view: CallView, errors: list[Row]) -> Header:
+def _header(view: CallView) -> Header:
     books, dropped = _books(view)
     trouble = [f"not read: {harmless(problem)}" for problem in view.searched.problems]
     if view.searched.broken:
@@ -241,11 +243,21 @@ def _header(view: CallView, errors: list[Row]) -> Header:
         kept=len(view.records) - view.recovered,
         books=books,
         dropped=dropped,
-        first_error=errors[0] if errors else None,
-        errors=len(errors),
+        first_error=_first_error(view),
+        errors=view.levels.get("ERROR", 0) + view.levels.get("CRITICAL", 0),
         notes=[*(harmless(note) for note in view.notes), *trouble],
         searched=searched_line(view.searched),
     )
+
+
+def _first_error(view: CallView) -> Row | None:
+    """The row of the first error, under the key that it has in the list."""
+    namer = Namer()
+    for record in view.records:
+        key = namer.key(record)
+        if record.level in {"ERROR", "CRITICAL"}:
+            return record_row(record, view.first, key, Because(()))
+    return None
 
 
 def searched_line(searched: Searched) -> str:

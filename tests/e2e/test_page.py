@@ -52,7 +52,9 @@ def store(tmp_path_factory):
         made.record("all well", at=2, call=B),
     )
     made.log("worker", made.record("summary written", at=9, trace=TA), service="worker", scope="jobs")
-    made.trace("media", made.span("call", trace=TA, span="01" * 8, start=0, end=6.5, call=A, otel_logging__end_reason="stop"))
+    made.trace(
+        "media", made.span("call", trace=TA, span="01" * 8, start=0, end=6.5, call=A, otel_logging__end_reason="stop")
+    )
     return made
 
 
@@ -102,7 +104,10 @@ def context(chromium, served):
     made.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     made.on("weberror", lambda error: wrong.append(str(error.error)))
     made.on("dialog", lambda dialog: (wrong.append("a dialog"), dialog.dismiss()))
-    made.on("request", lambda asked: wrong.append(asked.url) if not asked.url.startswith((served.base, "file:", "data:")) else None)
+    made.on(
+        "request",
+        lambda asked: wrong.append(asked.url) if not asked.url.startswith((served.base, "file:", "data:")) else None,
+    )
     page = made.new_page()
     page.goto(served.url)
     assert page.url == served.base
@@ -282,7 +287,9 @@ class TestLive:
         now = time.time() - _WRITER.BEGIN / 1e9
         trace = uuid.uuid4().hex
         call = f"CA{trace}"
-        store.log("media", *(store.record(f"line {n}", at=now - 60 + n / 2, call=call, trace=trace) for n in range(100)))
+        store.log(
+            "media", *(store.record(f"line {n}", at=now - 60 + n / 2, call=call, trace=trace) for n in range(100))
+        )
         return call, now
 
     def test_follows(self, store, live, page, served):
@@ -321,8 +328,10 @@ class TestLive:
         call, now = live
         page.goto(f"{served.base}call/{call}")
         expect(page.locator("#live")).to_have_text("following")
-        flip = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });" \
-               " document.dispatchEvent(new Event('visibilitychange')); }"  # fmt: skip
+        flip = """hidden => {
+            Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
         page.evaluate(flip, True)
         expect(page.locator("#live")).to_have_text("paused")
         store.log("media", store.record("while away", at=now, call=call))
@@ -372,7 +381,9 @@ class TestHostileLogs:
         evil = store.record(EVIL, at=0, call="CAevil", severity=17, **{EVIL: EVIL}, exception__stacktrace=EVIL)
         store.log("evil", evil, store.record("x" * 1_000_000 + "the end", at=1, call="CAevil"),
                   store.record("\u202egnirts lamroN\u202c abc", at=2, call="CAevil"), service=EVIL, scope=EVIL)  # fmt: skip
-        store.trace("evil", store.span(EVIL, trace="e" * 32, span="e" * 16, call="CAevil", **{EVIL: EVIL}), service=EVIL)
+        store.trace(
+            "evil", store.span(EVIL, trace="e" * 32, span="e" * 16, call="CAevil", **{EVIL: EVIL}), service=EVIL
+        )
         page.goto(f"{served.base}call/CAevil")
         ready(page)
         assert shown(page) == "3 of 3 records shown"
@@ -406,6 +417,25 @@ class TestHostileLogs:
 
 
 class TestAttacks:
+    def test_in_a_container(self, store, monkeypatch):
+        """On all addresses, with the operator's token and name: others are refused, the token is not printed and lasts."""
+        token = "a-secret-of-the-operators"
+        monkeypatch.setenv("OTEL_LOGGING_SERVE_TOKEN", token)
+        monkeypatch.setenv("OTEL_LOGGING_SERVE_HOSTS", "logs.internal")
+        running = Served(store.root, "--host", "0.0.0.0")
+        try:
+            assert token not in running.url
+            for host, status in (
+                ("logs.internal", 303),
+                ("localhost:80", 303),
+                ("0.0.0.0", 403),
+                ("evil.example", 403),
+            ):
+                answer = running.raw(f"GET /?token={token} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+                assert answer.startswith(f"HTTP/1.1 {status}"), (host, answer)
+        finally:
+            running.stop()
+
     def test_rebound_name(self, context, served):
         """A page that made its own name point here gets nothing, although the browser sends what it has."""
         answer = served.raw(f"GET / HTTP/1.1\r\nHost: evil.example:{served.port}\r\nConnection: close\r\n\r\n")
@@ -413,7 +443,9 @@ class TestAttacks:
         assert A not in answer
         assert served.raw("GET / HTTP/1.0\r\n\r\n").startswith(("HTTP/1.1 403", "HTTP/1.1 400"))
 
-    @pytest.mark.parametrize("path", ["/", f"/call/{A}", f"/events?id={A}&after=", f"/download?id={A}", "/static/page.js", "/sparks?id=x"])
+    @pytest.mark.parametrize(
+        "path", ["/", f"/call/{A}", f"/events?id={A}&after=", f"/download?id={A}", "/static/page.js", "/sparks?id=x"]
+    )
     def test_without_a_token(self, served, path):
         """No route, stream or file is open without the cookie."""
         answer = served.raw(f"GET {path} HTTP/1.1\r\nHost: localhost:{served.port}\r\nConnection: close\r\n\r\n")

@@ -84,6 +84,10 @@ class TestCommands:
             from otel_logging.demo import main
 
             main.parser().parse_args(rest)
+        elif verb == "serve":
+            from otel_logging.cli import serve
+
+            serve.parser().parse_args(rest)
         else:
             assert cli.main(words) in {0, 1}, capsys.readouterr().err
 
@@ -116,6 +120,23 @@ def test_python_runs(code, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "otel-logging:" not in done.stderr
+
+
+class TestImages:
+    IMAGES = sorted((ROOT / "docs" / "images").iterdir())
+
+    def test_are_small(self):
+        """All pictures together are below 600 KB."""
+        assert 0 < sum(path.stat().st_size for path in self.IMAGES) < 600_000
+        assert {path.suffix for path in self.IMAGES} <= {".png", ".svg"}
+
+    def test_ask_nobody(self):
+        """A drawn picture loads nothing from anywhere, and shows no path of the machine it was made on."""
+        for path in self.IMAGES:
+            if path.suffix == ".svg":
+                text = path.read_text(encoding="utf-8")
+                assert not re.search(r"url\((?!#)|href=|<script|@font-face|@import", text), path.name
+                assert not re.search(r'File "/(?!srv/)', text), path.name
 
 
 class TestPages:

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from . import audio, crm, jobs
-from .agent import ModelConnectionLostError, ScriptedModel
+from .agent import PAUSE_FRAMES, ModelConnectionLostError, ScriptedModel
 from .scripts import SCRIPTS, Script
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class MediaStreamHandler:
         self._frames = 0
         self._tx_frames = 0
         self._transcript: list[str] = []
+        self._turns = 0
+        self._turn: dict[str, Any] = {}
 
     def run(self) -> None:
         """Consume messages until the stream ends, whatever way it ends."""
@@ -126,6 +128,7 @@ class MediaStreamHandler:
                 self._response_done(event)
             elif kind == "conversation.item.input_audio_transcription.completed":
                 self._transcript.append(f"Customer: {event['transcript']}")
+                self._turn = {"heard": self._frames, "user_text": event["transcript"]}
                 logger.info(f'💬 [TRANSCRIPT] Customer: "{event["transcript"]}"')
             elif kind == "response.function_call_arguments.done":
                 logger.info(f"📅 [TOOL_CALL] {event['name']}: {event['arguments']}")
@@ -138,6 +141,7 @@ class MediaStreamHandler:
 
     def _play(self, event: dict[str, Any]) -> None:
         payload = event["delta"]
+        self._turn.setdefault("first", self._frames)
         self._tx_frames += 1
         logger.info(f"[AUDIO_DELTA] response_id={event['response_id']}, bytes={len(payload)}")
         self._send({"event": "media", "streamSid": self._stream_sid, "media": {"payload": payload}})
@@ -148,7 +152,29 @@ class MediaStreamHandler:
         if event["kind"] != "greeting" and event["status"] == "completed":
             self._transcript.append(f"AI: {event['transcript']}")
             logger.info(f'💬 [TRANSCRIPT] AI: "{event["transcript"]}"')
+        self._turn_done(event)
         self._send({"event": "mark", "streamSid": self._stream_sid, "mark": {"name": event["response_id"]}})
+
+    def _turn_done(self, event: dict[str, Any]) -> None:
+        """Tell how long the caller waited for this answer, and why: a turn event, on the clock of the frames."""
+        turn, self._turn = self._turn, {}
+        if "user_text" not in turn:
+            return
+        self._turns += 1
+        pause, model = PAUSE_FRAMES * FRAME_SECONDS * 1000, (turn["first"] - turn["heard"]) * FRAME_SECONDS * 1000
+        logger.info(
+            f"⏱️ [TURN] {self._turns}: answered after {pause + model:.0f}ms",
+            extra={
+                "otel.event.name": "turn",
+                "turn.number": self._turns,
+                "turn.user_text": turn["user_text"],
+                "turn.agent_text": event["transcript"],
+                "turn.latency_ms": pause + model,
+                "turn.latency.endpointing_ms": pause,
+                "turn.latency.model_ms": model,
+                "turn.interrupted": event["status"] == "cancelled",
+            },
+        )
 
     def _finish(self, reason: str) -> None:
         duration = self._frames * FRAME_SECONDS
@@ -191,6 +217,11 @@ async def media_stream(websocket: WebSocket) -> None:
             inbox.put(await websocket.receive_text())
     except WebSocketDisconnect as error:
         logger.debug(f"📡 [MEDIA] websocket closed, code={error.code}")
+    except RuntimeError:
+        # The sender may close the stream while this loop puts a frame away; then nothing can be received any more.
+        if websocket.application_state is not WebSocketState.DISCONNECTED:
+            raise
+        logger.debug("📡 [MEDIA] websocket closed by us")
     finally:
         inbox.put(None)
         await asyncio.to_thread(thread.join, 10)

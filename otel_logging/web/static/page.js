@@ -455,7 +455,7 @@ function keys(event) {
     return write({ text: "", level: "", attrs: [], from: null, to: null, recovered: true }, true);
   }
   if (typing) return;
-  const error = (row) => row.classList.contains("e");
+  const error = (row) => row.classList.contains("e") && !row.classList.contains("span");
   const act = {
     j: () => move(1), ArrowDown: () => move(1), k: () => move(-1), ArrowUp: () => move(-1), e: () => move(1, error), E: () => move(-1, error),
     "/": () => { $("text").focus(); $("text").select(); }, r: () => write({ recovered: !state.recovered }, true),

@@ -117,6 +117,8 @@ class TestAttributes:
             ("name", "דנה", "strict"),
             ("phone", 972501234567, "strict"),
             ("transcript", "שלום\nעולם", "strict"),
+            ("turn.user_text", "שלום", "strict"),
+            ("turn.agent_text", "see you on Friday", "strict"),
             ("card_number", "4580 4580 4580 4580", "strict"),
         ],
     )

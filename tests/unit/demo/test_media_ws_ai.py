@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
 import queue
 
 import pytest
+from starlette.websockets import WebSocket
 
 from otel_logging.demo.server import audio, jobs, media_ws_ai
 from otel_logging.demo.server.scripts import SCRIPTS
@@ -90,3 +92,45 @@ def test_a_caller_nobody_knows_is_a_false_error(posted, caplog):
     assert sent[-1] == 1000
     assert [record.levelname for record in caplog.records if "no CRM match" in record.getMessage()] == ["ERROR"]
     assert posted
+
+
+def test_a_turn_event_for_each_answer(posted, caplog):
+    """Each answered turn is told as an event: both texts, and a wait whose parts add up to it."""
+    caplog.set_level(logging.INFO)
+    run(start(HEBREW), *one_turn(), {"event": "stop"})
+    (told,) = [vars(record) for record in caplog.records if vars(record).get("otel.event.name") == "turn"]
+    assert told["turn.user_text"].startswith("שלום")
+    assert told["turn.agent_text"]
+    parts = told["turn.latency.endpointing_ms"] + told["turn.latency.model_ms"]
+    assert parts == told["turn.latency_ms"] >= 240
+
+
+def test_our_own_close_between_two_frames_is_no_error(posted):
+    """When the stream was closed from our side while a frame was put away, the receive loop ends quietly."""
+
+    async def main():
+        async def receive():
+            return next(messages)
+
+        async def send(message):
+            if message["type"] == "websocket.close":
+                closed.set()
+
+        messages = iter([{"type": "websocket.connect"}, *({"type": "websocket.receive", "text": json.dumps(m)} for m in [
+            start(HEBREW), {"event": "stop"}])])  # fmt: skip
+        closed = asyncio.Event()
+        websocket = WebSocket({"type": "websocket", "path": "/", "headers": []}, receive, send)
+        real, count = websocket.receive_text, 0
+
+        async def receive_text():
+            nonlocal count
+            count += 1
+            if count == 3:
+                await closed.wait()
+            return await real()
+
+        websocket.receive_text = receive_text
+        await media_ws_ai.media_stream(websocket)
+        return closed.is_set()
+
+    assert asyncio.run(main())

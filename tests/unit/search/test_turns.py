@@ -21,7 +21,7 @@ def test_no_events_no_turns():
 def test_from_a_record(place):
     """A record named `turn` is one, wherever its name stands; what no part explains is the rest."""
     said = {
-        "turn.number": 3, "turn.user": "שלום", "turn.agent": "Good morning", "turn.latency_ms": 1700,
+        "turn.number": 3, "turn.user_text": "שלום", "turn.agent_text": "Good morning", "turn.latency_ms": 1700,
         "turn.latency.endpointing_ms": 240, "turn.latency.llm_ms": 900.5, "turn.interrupted": True,
     }  # fmt: skip
     record = Record(time=5, service="media", attributes=said)

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+from otel_logging.search.one_call import find_call
 from otel_logging.search.tail import Tail
+from otel_logging.web import follow as follow_module
 from otel_logging.web.follow import Follower
 
 CALL, TRACE = "CA" + "a1" * 16, "a1" * 16
@@ -78,15 +80,18 @@ def test_a_new_trace_brings_its_older_records(live):
     assert "named" in html
 
 
-def test_a_packed_file_loses_nothing(live):
+def test_a_packed_file_loses_nothing(live, monkeypatch):
     """If a file goes, the whole call is read again; rows that the page has are known to it by their keys."""
     follower = follow(live)
+    read = []
+    monkeypatch.setattr(follow_module, "find_call", lambda *call: read.append(call) or find_call(*call))
     path = live.root / "logs" / "media.jsonl"
     live.log("media", live.record("just before", at=live.now, call=CALL))
     path.rename(path.with_name("packed.jsonl"))
     html = told(follower)["rows"]["html"]
     assert "just before" in html
     assert "first" in html
+    assert read == [(live.root, CALL)]
 
 
 def test_a_filled_gap_goes(live):

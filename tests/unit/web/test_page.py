@@ -99,7 +99,7 @@ class TestHostile:
     @pytest.fixture
     def text(self, store):
         """A page in which every field that a log can fill holds markup."""
-        record = store.record(EVIL, call=EVIL, severity=17, **{EVIL: EVIL, "turn.user": EVIL, "turn.agent": EVIL,
+        record = store.record(EVIL, call=EVIL, severity=17, **{EVIL: EVIL, "turn.user_text": EVIL, "turn.agent_text": EVIL,
                               "turn.latency_ms": 5, f"turn.latency.{EVIL}": 3, "otel_logging.recovered": True,
                               "otel_logging.trigger": EVIL}, exception__stacktrace=EVIL)  # fmt: skip
         record["eventName"] = "turn"
@@ -154,8 +154,8 @@ class TestTurns:
 
     def test_shown(self, store):
         """A turn's row has its texts, the wait, the mark over budget and every part."""
-        record = store.record("turn", call=CALL, **{"turn.latency_ms": 2500, "turn.latency.llm_ms": 2000, "turn.user": "שלום",
-                              "turn.agent": "no", "turn.interrupted": True})  # fmt: skip
+        record = store.record("turn", call=CALL, **{"turn.latency_ms": 2500, "turn.latency.llm_ms": 2000, "turn.user_text": "שלום",
+                              "turn.agent_text": "no", "turn.interrupted": True})  # fmt: skip
         record["eventName"] = "turn"
         store.log("a", record)
         text = page.render_call_html(find_call(store.root, CALL))
