@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -139,19 +138,22 @@ class Folder:
         with os.fdopen(self.open(name), "rb") as file:
             return file.read(limit)
 
-    def replace(self, name: str, parts: Iterable[bytes], *, sync: bool = False) -> None:
+    def replace(self, name: str, parts: Iterable[bytes], *, sync: bool = False, modified: int | None = None) -> None:
         """Make the file `name` anew, at once for every reader: it sees the old file or the new one.
 
-        `sync` waits until the content is on the disk. Raises OSError, and nothing has changed then.
+        `sync` waits until the content is on the disk. `modified` is the time of its last change in
+        nanoseconds, if that is not now. Raises OSError, and nothing has changed then.
         """
         self._place(name)
-        temporary = f".{name[:200]}.{secrets.token_hex(6)}.part"
+        temporary = f".{name[:200]}.{os.urandom(6).hex()}.part"
         descriptor = self.create(temporary)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.writelines(parts)
+                file.flush()
+                if modified is not None and os.utime in os.supports_fd:
+                    os.utime(descriptor, ns=(modified, modified))
                 if sync:
-                    file.flush()
                     os.fsync(descriptor)
             os.replace(
                 self._place(temporary), self._place(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor
@@ -160,6 +162,11 @@ class Folder:
             with contextlib.suppress(OSError):
                 self.remove(temporary)
             raise
+
+    def sync(self) -> None:
+        """Wait until the names of its files are on the disk. Raises OSError."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
 
     def remove(self, name: str) -> None:
         """Remove a file, or a link itself; nothing happens if there is none. Raises OSError."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otel_logging import hidden
+from otel_logging.places import default_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -387,17 +387,6 @@ def _resource_service(text: str) -> str | None:
 
             return unquote(value.strip())
     return None
-
-
-def default_store(environ: Mapping[str, str]) -> Path | None:
-    """The user's state folder for otel-logging, or None where the process has no home."""
-    if sys.platform == "win32":
-        base = environ.get("LOCALAPPDATA")
-    elif sys.platform == "darwin":
-        base = os.path.join(environ["HOME"], "Library", "Application Support") if environ.get("HOME") else None  # noqa: PTH118
-    else:
-        base = environ.get("XDG_STATE_HOME") or (environ.get("HOME") and environ["HOME"] + "/.local/state") or None
-    return Path(base) / "otel-logging" if base else None
 
 
 def note_foreign_defaults() -> None:

@@ -23,13 +23,17 @@ VERBS: Final = {
     "call": "one call of all services in time order, whatever you paste: call id, trace id, traceparent, prefix",
     "search": "records by text, level, service, time, attribute, pattern",
     "calls": "the calls of the store, newest first",
+    "await": "wait until records are there, or a call has ended; for tests and scripts",
     "serve": "the calls as pages in a browser, on this machine only",
     "recall": "bring back what was remembered of a call that ended well",
     "policy": "why a record is kept or dropped, what is wrong with policy files: policy check|explain|eval",
     "stats": "what the store holds",
+    "doctor": "what is wrong between the application and its back end, and what to do about it",
     "debug": "see everything of a live call for a while, without a restart: debug CALL --for 10m",
     "demo": "a small voice service under otel-logging, called for real",
 }
+
+_FILES: Final = {"await": "wait"}  # Python keeps that word for itself
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = arguments.pop(0)
     if verb not in VERBS:
         return _wrong(f"unknown verb {verb!r}")
-    module = importlib.import_module(f"otel_logging.cli.{verb}")
+    module = importlib.import_module(f"otel_logging.cli.{_FILES.get(verb, verb)}")
     return _run(cast("Callable[[list[str]], int]", module.main), leading + arguments)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_logging.cli import DONE, NOTHING, common
+from otel_logging.cli import asking, common
+from otel_logging.cli.progress import Progress
 from otel_logging.search import clock, lines
 from otel_logging.search.overview import Summary, overview
+from otel_logging.search.source import Ask, is_remote
 from otel_logging.search.text import cells, harmless, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LIMIT = 50
+_MOST = 100_000  # records of a back end that are read for a list of calls
 
 
 def main(argv: list[str]) -> int:
@@ -33,9 +36,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--limit", metavar="N", type=common.count, default=_LIMIT, help=f"the newest N (default {_LIMIT}; 0: all)"
     )
+    asking.add_places(parser)
     common.add_format(parser, "one call")
     args = parser.parse_args(argv)
-    view = overview(common.store_of(args))
+    source = asking.source_of(args)
+    since = asking.since_of(args, source)
+    # A store is read as a whole: a call that began before `--since` is counted with all its records.
+    ask = Ask(since=since, until=args.until, newest=_MOST) if is_remote(source) else Ask()
+    if args.explain:
+        common.tell_native(source, ask)
+    with Progress(source) as searched:
+        view = overview(source, ask, searched)
     wanted = frozenset(args.service)
     found = [
         call
@@ -57,8 +68,9 @@ def main(argv: list[str]) -> int:
             [{"calls": calls, "shown": len(shown), "total": len(found), "searched": view.searched.as_json()}]
         )
     common.tell_problems(view.searched)
-    common.tell(f"{len(shown):,} of {common.plural(len(found), 'call')} shown; {common.searched_line(view.searched)}")
-    return DONE if shown else NOTHING
+    total = common.total_text(len(found), "call", view.searched)
+    common.tell(f"{len(shown):,} of {total} shown; {common.searched_line(view.searched)}")
+    return common.code_of(shown, view.searched)
 
 
 def _table(calls: Sequence[Summary], now: int, *, colour: bool) -> Iterator[str]:

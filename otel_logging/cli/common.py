@@ -7,8 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from otel_logging import settings
-from otel_logging.cli import NOTHING, USAGE
+from otel_logging.cli import DONE, NOTHING, USAGE
 from otel_logging.search import clock
 from otel_logging.search.text import harmless, json_line
 
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 
     from otel_logging.search.local import Searched
     from otel_logging.search.one_call import Ambiguous, NotFound
+    from otel_logging.search.source import Ask, Source
 
-TABLE, LINES, OBJECT = "table", "jsonl", "json"
+TABLE, LINES, OBJECT, PAGE = "table", "jsonl", "json", "html"
 _LISTED = 20  # candidates shown for an ambiguous prefix
 
 
@@ -30,6 +30,7 @@ def parser(verb: str, description: str) -> argparse.ArgumentParser:
         description=description,
         allow_abbrev=False,
         epilog="Exit codes: 0 done, 1 nothing found, 2 usage.",
+        formatter_class=_formatter,
     )
     made.add_argument(
         "--store",
@@ -39,13 +40,20 @@ def parser(verb: str, description: str) -> argparse.ArgumentParser:
     return made
 
 
-def add_format(made: argparse.ArgumentParser, lines: str) -> None:
-    """Add `--json` and `--format`; `lines` says what one JSON line is."""
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Help as wide as the terminal; argparse would import shutil to find out, for every argument there is."""
+    room = os.environ.get("COLUMNS", "")
+    return argparse.HelpFormatter(prog, width=max((int(room) if room.isdigit() else columns() or 80) - 2, 20))
+
+
+def add_format(made: argparse.ArgumentParser, lines: str, *, page: bool = False) -> None:
+    """Add `--json` and `--format`; `lines` says what one JSON line is, `page` whether there is an HTML page."""
     made.add_argument(
         "--format",
-        choices=(TABLE, LINES, OBJECT),
+        choices=(TABLE, LINES, OBJECT, *((PAGE,) if page else ())),
         default=TABLE,
-        help=f"table for people, jsonl: {lines} a line, json: one object",
+        help=f"table for people, jsonl: {lines} a line, json: one object"
+        + (", html: one self-contained file of one call" if page else ""),
     )
     made.add_argument("--json", dest="format", action="store_const", const=LINES, help="the same as --format jsonl")
 
@@ -67,6 +75,11 @@ def count(text: str) -> int:
 
 def store_of(args: argparse.Namespace) -> Path:
     """The store's folder. Ends the process with a usage error where there is neither a setting nor a home folder."""
+    usual = _usual_store(args.store)
+    if usual is not None:
+        return usual
+    from otel_logging import settings
+
     # As a writer to the local store would choose it, a home folder missing included.
     read = settings.read({"logs_exporter": "local", "store": args.store})
     for problem in read.problems:
@@ -76,6 +89,18 @@ def store_of(args: argparse.Namespace) -> Path:
         tell("no store: name its folder with --store or OTEL_LOGGING_STORE")
         raise SystemExit(USAGE)
     return read.store
+
+
+def _usual_store(given: str | None) -> Path | None:
+    """The store where there is nothing to say about it, without the table of settings: half of a look-up's time."""
+    from pathlib import Path
+
+    from otel_logging.places import default_store
+
+    text = os.environ.get("OTEL_LOGGING_STORE") if given is None else given
+    if text is None:
+        return default_store(os.environ)
+    return Path(text) if text.strip() == text and text and "\0" not in text and text[0] != "~" else None
 
 
 def tell(sentence: str) -> None:
@@ -110,32 +135,60 @@ def print_lines(lines: Iterable[str]) -> None:
         sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
+def flush() -> None:
+    """What is printed shall be seen now."""
+    sys.stdout.flush()
+
+
 def plural(number: int, noun: str) -> str:
     """`1 file`, `2 files`, `2,000 records`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def searched_line(searched: Searched) -> str:
-    """What was looked at: `3 files, 1,204 lines in /var/lib/otel-logging`, and what could not be read."""
-    parts = [plural(searched.files, "file"), plural(searched.lines, "line")]
-    if searched.broken:
-        parts.append(f"{plural(searched.broken, 'broken line')} skipped")
-    if searched.unfinished:
-        parts.append(f"{plural(searched.unfinished, 'unfinished line')} left")
-    return f"searched {', '.join(parts)} in {searched.store}"
+    """What was looked at: `searched 3 files, 1,204 lines in /var/lib/otel-logging`, and each back end in its words."""
+    asked = getattr(searched, "asked", [])
+    parts = []
+    if searched.store or not asked:
+        read = [plural(searched.files, "file"), plural(searched.lines, "line")]
+        if searched.broken:
+            read.append(f"{plural(searched.broken, 'broken line')} skipped")
+        if searched.unfinished:
+            read.append(f"{plural(searched.unfinished, 'unfinished line')} left")
+        parts.append(f"{', '.join(read)} in {searched.store}" if searched.store else "nothing")
+    return f"searched {'; '.join([*parts, *asked])}"
+
+
+def total_text(total: int, noun: str, searched: Searched) -> str:
+    """How many there are in all; `at least` where a back end has more than was read."""
+    return ("at least " if getattr(searched, "more", False) else "") + plural(total, noun)
 
 
 def tell_problems(searched: Searched) -> None:
-    """One line for each file that was not read."""
+    """One line for each file that was not read, and for each back end that did not answer."""
     for problem in searched.problems:
         tell(f"not read: {problem}")
+    for failed in getattr(searched, "failed", ()):
+        tell(f"no whole answer from {failed}")
 
 
-def nothing_found(error: NotFound, store: Path) -> int:
+def code_of(found: object, searched: Searched) -> int:
+    """0 if something was found and everybody answered, else 1."""
+    return DONE if found and not getattr(searched, "failed", ()) else NOTHING
+
+
+def tell_native(source: Source, ask: Ask) -> None:
+    """What each place is asked, in its own language, on stderr."""
+    for text in source.explain(ask):
+        for line in text.split("\n"):
+            print(f"  {harmless(line)}", file=sys.stderr)
+
+
+def nothing_found(error: NotFound, store: Path | None) -> int:
     """Say that nothing was found and where; returns the exit code."""
     tell_problems(error.searched)
     tell(f"{error}; {searched_line(error.searched)}")
-    if not store.is_dir():
+    if store is not None and not store.is_dir():
         tell("that folder does not exist; is OTEL_LOGGING_STORE the one the service writes to?")
     return NOTHING
 

@@ -1,4 +1,4 @@
-"""`otel-logging policy check|explain|eval`: which of them is meant, and nothing else. Each is a file of its own."""
+"""`otel-logging policy VERB`: which of its verbs is meant, and nothing else. Each is a file of its own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ VERBS: Final = {
     "check": "read policy files and say what is wrong with them: file, policy, place",
     "explain": "why a message, a log file's records or a call's are kept or dropped: by which policy, matcher, file",
     "eval": "apply policies to OTLP/JSON and count, as the conformance suite's runners do",
+    "render": "the same rules as configuration of the OpenTelemetry Collector",
 }
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from otel_logging.cli import DONE, NOTHING, common
+from otel_logging.cli import DONE, asking, common
+from otel_logging.cli.progress import Progress
 from otel_logging.search import clock, lines
-from otel_logging.search.query import Ambiguous, BadQuery, NotFound, Query, Result, search
-from otel_logging.search.record import LEVELS, flat
+from otel_logging.search.one_call import find_call, ids_meant
+from otel_logging.search.query import Ambiguous, BadQuery, Matcher, NotFound, Query, Result, search
+from otel_logging.search.record import flat
+from otel_logging.search.source import Ask, Asked
 from otel_logging.search.text import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from otel_logging.search.follow import Follower
+    from otel_logging.search.source import Source
 
 _LIMIT = 1000
 _CALL_COLUMNS = 12  # enough of a call id to paste it into `call`
@@ -20,37 +28,7 @@ _CALL_COLUMNS = 12  # enough of a call id to paste it into `call`
 def main(argv: list[str]) -> int:
     """Print the records that match; 1 if there are none."""
     parser = common.parser("search", "Show the records that match all filters, oldest first.")
-    parser.add_argument(
-        "text",
-        metavar="TEXT",
-        nargs="?",
-        default="",
-        help="text in the message or exception, in any case; or a whole id",
-    )
-    parser.add_argument("--call", metavar="ID", default="", help="records of this call; ID as for `call`")
-    parser.add_argument(
-        "--trace", metavar="ID", default="", help="records of this trace: trace id, prefix or traceparent"
-    )
-    parser.add_argument(
-        "--service", metavar="NAME", action="append", default=[], help="records of this service; may be repeated"
-    )
-    parser.add_argument(
-        "--level", metavar="LEVEL", default="", help=f"this level and above: {', '.join(LEVELS)}, in any case"
-    )
-    parser.add_argument(
-        "--since", metavar="TIME", type=common.moment, help="from then on: 2h, 10:30, 2024-01-21T19:30:26Z, a Unix time"
-    )
-    parser.add_argument("--until", metavar="TIME", type=common.moment, help="before then")
-    parser.add_argument(
-        "--grep", metavar="REGEX", default="", help="a regular expression found in the message or exception"
-    )
-    parser.add_argument(
-        "--attr",
-        metavar="K=V",
-        action="append",
-        default=[],
-        help="an attribute of the record or its resource; may be repeated",
-    )
+    asking.add_filters(parser)
     parser.add_argument(
         "--limit",
         metavar="N",
@@ -66,38 +44,106 @@ def main(argv: list[str]) -> int:
         default=0,
         help="N records before and after each match, of the same call",
     )
-    common.add_format(parser, "one record")
+    asking.add_places(parser)
+    parser.add_argument("--follow", action="store_true", help="stay, and print what matches as it comes")
+    common.add_format(parser, "one record", page=True)
     args = parser.parse_args(argv)
-    attrs = [tuple(pair.split("=", 1)) for pair in args.attr]
-    if any(len(pair) != 2 or not pair[0] for pair in attrs):
-        parser.error("--attr takes KEY=VALUE")
-    store = common.store_of(args)
-    query = Query(
-        text=args.text, call=args.call, trace=args.trace, services=tuple(args.service), level=args.level,
-        since=args.since, until=args.until, grep=args.grep, attrs=tuple((key, value) for key, value in attrs),
-        limit=args.limit, context=args.context,
-    )  # fmt: skip
+    if args.follow and (args.context or args.format not in {common.TABLE, common.LINES}):
+        parser.error("--follow prints as table or jsonl, without -C")
+    if args.format == common.PAGE and not args.call:
+        parser.error("--format html shows one call: give --call ID")
+    query = replace(asking.query_of(parser, args), limit=args.limit, context=args.context)
+    source = asking.source_of(args)
+    query = replace(query, since=asking.since_of(args, source))
     try:
-        result = search(store, query)
+        if args.explain:
+            common.tell_native(source, _ask(query))
+        if args.format == common.PAGE:
+            return _page(source, query)
+        with asking.following(source, query, wanted=args.follow) as follower:
+            with Progress(source) as searched:
+                result = search(source, query, searched=searched)
+            _print(result, args.format, context=args.context > 0)
+            _tell(result)
+            if follower is not None:
+                _followed(follower, source, query, result, as_lines=args.format == common.LINES)
     except BadQuery as error:
         parser.error(str(error))
     except NotFound as error:
-        return common.nothing_found(error, store)
+        return common.nothing_found(error, asking.store_of(source))
     except Ambiguous as error:
         return common.ambiguous(error)
-    if args.format == common.TABLE:
-        common.print_lines(_table(result, width=common.columns(), colour=common.colours()))
-    elif args.format == common.LINES:
-        common.print_json(_flat(result, context=args.context > 0))
-    else:
-        records = list(_flat(result, context=args.context > 0))
-        totals = {"shown": result.shown, "total": result.total, "searched": result.searched.as_json()}
-        common.print_json([{"records": records, **totals}])
+    return common.code_of(result.shown, result.searched)
+
+
+def _ask(query: Query) -> Ask:
+    """What a source is asked for first; a call is read as a whole and filtered here."""
+    ask = Matcher(query).ask()
+    if not query.call:
+        return ask
+    from otel_logging.ids import parse_pasted
+
+    return Ask(ids=ids_meant(parse_pasted(query.call)), since=query.since, until=query.until)
+
+
+def _page(source: Source, query: Query) -> int:
+    """One call as a file, with the records that match."""
+    from otel_logging.cli import page
+
+    matcher = Matcher(query)
+    with Progress(source) as searched:
+        view = find_call(source, query.call, since=query.since, until=query.until, searched=searched)
+    kept = [record for record in view.records if matcher.matches(record)]
+    code = page.write(replace(view, records=kept))
+    common.tell_problems(searched)
+    total = common.total_text(len(view.records), "record", searched)
+    common.tell(f"{len(kept):,} of {total} shown; {common.searched_line(searched)}")
+    return code if code != DONE else common.code_of(kept, searched)
+
+
+def _tell(result: Result) -> None:
     common.tell_problems(result.searched)
     services = common.plural(len(result.services), "service")
-    shown = f"{result.shown:,} of {common.plural(result.total, 'record')} shown, {services}"
-    common.tell(f"{shown}; {common.searched_line(result.searched)}")
-    return DONE if result.shown else NOTHING
+    total = common.total_text(result.total, "record", result.searched)
+    common.tell(f"{result.shown:,} of {total} shown, {services}; {common.searched_line(result.searched)}")
+
+
+def _print(result: Result, form: str, *, context: bool) -> None:
+    if form == common.TABLE:
+        common.print_lines(_table(result, width=common.columns(), colour=common.colours()))
+    elif form == common.LINES:
+        common.print_json(_flat(result, context=context))
+    else:
+        records = list(_flat(result, context=context))
+        totals = {"shown": result.shown, "total": result.total, "searched": result.searched.as_json()}
+        common.print_json([{"records": records, **totals}])
+
+
+def _followed(follower: Follower, source: Source, query: Query, result: Result, *, as_lines: bool) -> None:
+    """Print what comes, until the reader has enough."""
+    view = find_call(source, query.call, since=query.since) if query.call else None
+    follower.shown((record for block in result.blocks for record in block.records), view)
+    room = lines.service_width([record for block in result.blocks for record in block.records])
+    while True:
+        common.flush()
+        time.sleep(follower.pause)
+        searched = Asked()
+        for record in follower.poll(searched):
+            if as_lines:
+                common.print_json([flat(record, since=result.first)])
+                continue
+            call = "" if query.call else _call_column(record.call_sid)
+            common.print_lines(
+                lines.table_lines(
+                    record,
+                    clock.local(record.time),
+                    service_width=room,
+                    width=common.columns(),
+                    colour=common.colours(),
+                    call=call,
+                )
+            )
+        common.tell_problems(searched)
 
 
 def _flat(result: Result, *, context: bool) -> Iterator[dict[str, Any]]:
@@ -107,6 +153,10 @@ def _flat(result: Result, *, context: bool) -> Iterator[dict[str, Any]]:
             if context:
                 line["match"] = hit
             yield line
+
+
+def _call_column(call_sid: str | None) -> str:
+    return f"{harmless(call_sid or '')[:_CALL_COLUMNS]:<{_CALL_COLUMNS}}  "
 
 
 def _table(result: Result, *, width: int | None, colour: bool) -> Iterator[str]:
@@ -120,5 +170,5 @@ def _table(result: Result, *, width: int | None, colour: bool) -> Iterator[str]:
             when = clock.local(record.time)
             if not all(block.hits):
                 when = f"{'>' if hit else ' '} {when}"
-            call = f"{harmless(record.call_sid or '')[:_CALL_COLUMNS]:<{_CALL_COLUMNS}}  " if mixed else ""
+            call = _call_column(record.call_sid) if mixed else ""
             yield from lines.table_lines(record, when, service_width=room, width=width, colour=colour, call=call)

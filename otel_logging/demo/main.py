@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("a2wsgi", "flask", "httpx", "python_multipart", "rich", "starlette", "uvicorn", "websockets")
 LEVELS = ("DEBUG", "INFO")
+PARTS = ("voice", "worker", "caller")
 _MOST_CALLS = 200
 SHOWN_GIVEN_BACK = 15  # of the lines that the recorder gave back, the last, which led to the failure
 
@@ -35,22 +36,25 @@ def parser() -> argparse.ArgumentParser:
         prog="otel-logging demo",
         description="Start a small voice service and a worker under otel-logging, play calls into them over real "
         "websockets, once at LOG_LEVEL=DEBUG and once at INFO, and count the lines.",
+        epilog="One part alone, for containers: otel-logging demo voice|worker|caller --help",
     )
-    result.add_argument("--calls", type=_calls, default=5, metavar="N", help="calls at once (default: 5)")
-    result.add_argument("--speed", type=_speed, default=10.0, metavar="X", help="1 is real time (default: 10)")
+    result.add_argument("--calls", type=how_many, default=5, metavar="N", help="calls at once (default: 5)")
+    result.add_argument("--speed", type=how_fast, default=10.0, metavar="X", help="1 is real time (default: 10)")
     result.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     result.add_argument("--keep", type=Path, metavar="DIR", help="keep stores and consoles in DIR/debug and DIR/info")
     return result
 
 
-def _calls(text: str) -> int:
+def how_many(text: str) -> int:
+    """Argparse type of a number of calls at once."""
     number = int(text)
     if not 1 <= number <= _MOST_CALLS:
         raise argparse.ArgumentTypeError(f"1 to {_MOST_CALLS}")
     return number
 
 
-def _speed(text: str) -> float:
+def how_fast(text: str) -> float:
+    """Argparse type of a speed."""
     number = float(text)
     if not 0.1 <= number <= 1000:
         raise argparse.ArgumentTypeError("0.1 to 1000 times real time")
@@ -59,13 +63,19 @@ def _speed(text: str) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; 0 if both runs worked, 1 if not, 2 for wrong usage or a missing extra."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    part = arguments[0] if arguments and arguments[0] in PARTS else None
     try:
-        options = parser().parse_args(argv)
+        options = parser().parse_args(arguments) if part is None else argparse.Namespace()
     except SystemExit as stop:
         return int(stop.code or 0)
     if missing := [name for name in NEEDS if find_spec(name) is None]:
         print(f"otel-logging demo needs {', '.join(missing)}: pip install 'otel-logging[demo]'", file=sys.stderr)
         return 2
+    if part is not None:
+        from otel_logging.demo import parts
+
+        return parts.main(arguments)
     from otel_logging.demo import caller, processes, report
 
     if options.keep is not None and any((options.keep / level.lower()).exists() for level in LEVELS):

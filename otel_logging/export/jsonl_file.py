@@ -1,9 +1,10 @@
 """A file of JSON lines that this process alone appends to: `<folder>/<service>-<pid>-<start>.jsonl`.
 
 Opened lazily with the first line; a new one is begun after a fork, when it has grown too large and when somebody
-deleted it. Each `append` is one write by the operating system, so that a reader who stops at the last newline never
-sees half a line, and a killed process leaves whole lines. Folders and files are `private_files`: transcripts are
-private. What stands in the lines belongs elsewhere.
+deleted it. While it is open it is locked, which tells whoever seals and removes files to leave it alone. Each `append`
+is one write by the operating system, so that a reader who stops at the last newline never sees half a line, and a
+killed process leaves whole lines. Folders and files are `private_files`: transcripts are private. What stands in the
+lines belongs elsewhere.
 """
 
 from __future__ import annotations
@@ -33,6 +34,21 @@ def file_name(service: str, pid: int, start: datetime) -> str:
     return f"{safe}-{pid}-{start.astimezone(timezone.utc):%Y%m%dT%H%M%S%fZ}.jsonl"
 
 
+def _locked(descriptor: int) -> bool:
+    """Whether a new file is ours now; yes where there are no locks, as nobody seals or removes files there."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 class JsonlFile:
     """Appends lines; thread-safe, fork-safe.
 
@@ -45,7 +61,7 @@ class JsonlFile:
     def __init__(self, folder: Path, service: str, max_bytes: int = MAX_FILE_BYTES) -> None:
         self._folder = folder
         self._service = service
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._begin()
 
     def _begin(self) -> None:
@@ -81,7 +97,7 @@ class JsonlFile:
             return
         if (now.st_dev, now.st_ino) != self._identity:
             self._fd = -1
-        elif self._size >= self._max_bytes or now.st_nlink == 0:
+        elif self._size >= self.max_bytes or now.st_nlink == 0:
             self._close()
 
     def _open(self) -> None:
@@ -93,6 +109,9 @@ class JsonlFile:
                     self._fd = folder.create(name)
                 except FileExistsError:
                     continue  # two files within one tick of the clock
+                if not _locked(self._fd):
+                    self._close()  # somebody looks at it just now, and may take it for one that was left empty
+                    continue
                 made = os.fstat(self._fd)
                 self._identity = (made.st_dev, made.st_ino)
                 self._size = 0

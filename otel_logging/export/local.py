@@ -1,8 +1,8 @@
 """The local store's writers: one OTLP/JSON request a line, as the Collector's file exporter writes them.
 
 `<store>/logs/<service>-<pid>-<start>.jsonl` for log records, `<store>/traces/…` for spans. The files are the only
-truth; indexes and retention belong to whoever reads. Nothing here raises: what cannot be written is said in one line of
-trouble.
+truth; sealing and retention are the keeper's, the index is the readers'. Nothing here raises: what cannot be written
+is said in one line of trouble.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_logging import trouble
+from otel_logging.export import keeper
 from otel_logging.export.jsonl_file import MAX_FILE_BYTES, JsonlFile
 from otel_logging.export.otlp_json import encode_logs, encode_spans, line
 from otel_logging.private_files import NotPrivate
+from otel_logging.search.retention import limits_of
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +34,7 @@ class _Store:
     def __init__(self, folder: Path, service: str, max_file_bytes: int) -> None:
         self._folder = folder
         self._file = JsonlFile(folder, service, max_file_bytes)
+        self._path: Path | None = None
         self._closed = False
         self.failure: str | None = None
 
@@ -44,6 +47,7 @@ class _Store:
             else:
                 self._file.append(line(encode(batch)))
                 self.failure = None
+                self._written()
                 return True
         except NotPrivate as error:
             self.failure = f"the local store is not written: {error}"
@@ -60,6 +64,17 @@ class _Store:
             "or set OTEL_LOGGING_STORE to another one",
         )
         return False
+
+    def _written(self) -> None:
+        path = self._file.path
+        if path != self._path:
+            if self._path is None:
+                # A full file is what can be removed: where there is little room, files are small.
+                self._file.max_bytes = min(self._file.max_bytes, limits_of(self._folder.parent).max_bytes // 8)
+            keeper.written(self._folder.parent, now=self._path is not None)
+            self._path = path
+        else:
+            keeper.written(self._folder.parent)
 
     def close(self) -> None:
         self._closed = True

@@ -321,6 +321,23 @@ def _read_cursor(data: bytes, seed: int) -> tuple[int, int] | None:
     return max(found, default=None)
 
 
+def undelivered(fd: int, name: str) -> tuple[int, float]:
+    """Bytes of a file that are not done with, and the wall clock at its making; for looking on, without its lock.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = _NAME.fullmatch(name)
+    about = os.fstat(fd)
+    if found is None:
+        return 0, about.st_mtime
+    marker = bytes.fromhex(found[4])
+    head = os.pread(fd, START, 0)
+    offset, _ = _read_cursor(head[_HEAD.size :], zlib.crc32(marker)) or (START, 0)
+    wall, _, _ = _created(head, marker, Clock(wall=lambda: about.st_mtime))
+    return max(0, about.st_size - offset), wall
+
+
 def _created(head: bytes, marker: bytes, clock: Clock) -> tuple[float, float, bytes]:
     data = head[: _HEAD.size]
     if len(data) == _HEAD.size:

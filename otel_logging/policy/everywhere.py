@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from otel_logging.policy.view import LogView
 
 # What we ourselves put on a record: names and numbers of code, ids, marks. Never searched, never changed.
-_OWN_KEYS: Final = frozenset(
+OWN_KEYS: Final = frozenset(
     {
         "call_sid", "code.file.path", "code.function.name", "code.line.number", "exception.type", "logger.name",
         "otel_logging.recovered", "otel_logging.suppressed", "otel_logging.trigger", "trace_id", "span_id",
@@ -37,7 +37,7 @@ _OWN_KEYS: Final = frozenset(
 # Their names say nothing about what stands in them.
 _PLAIN_KEYS: Final = frozenset({"exception.message", "exception.stacktrace", "code.stacktrace"})
 # Call ids, trace ids, digests, UUIDs, times: what searching and joining depend on.
-_SPARED: Final = (
+SPARED: Final = (
     r"(?i)\b[A-Z]{2}[0-9a-f]{32}\b"
     r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
     r"|\b[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b"
@@ -92,7 +92,7 @@ class Everywhere:
         self._scan = numbers.build()
         self._first_look = _first_look([rule.template.pattern for rule in rules])
         self._names: dict[str, str] = {}
-        self._spared = patterns.compiled(_SPARED)
+        self._spared = patterns.compiled(SPARED)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -146,7 +146,7 @@ class Everywhere:
         changed: dict[str, Any] = {}
         same = True
         for key, value in values.items():
-            if depth == 0 and key in _OWN_KEYS:
+            if depth == 0 and key in OWN_KEYS:
                 changed[key] = value
                 continue
             name = self._text(key, rules, used) if isinstance(key, str) else key
@@ -231,7 +231,7 @@ def _joined(body: Any, attributes: Mapping[str, Any]) -> str:
     """All texts of a record, one after another, each attribute as `key=value`."""
     parts: list[str] = [body] if isinstance(body, str) else [*_flat(body, "")]
     for key, value in attributes.items():
-        if key in _OWN_KEYS:
+        if key in OWN_KEYS:
             continue
         kind = type(value)
         if kind is str or kind is int:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from otel_logging.policy.view import ABSENT
 
 MAX_KEYS: Final = 4096  # windows one policy keeps open at once; the one opened longest ago goes first
-_SPACE: Final = 1 << 56  # randomness of OTel's consistent probability sampling: 56 bits
+SPACE: Final = 1 << 56  # randomness of OTel's consistent probability sampling: 56 bits
 _TRACE_ID_BYTES: Final = 16
 _RANDOM_BYTES: Final = 7
 
@@ -69,8 +69,12 @@ def in_sample(value: Any, percent: float) -> bool:
     Follows OTel's consistent probability sampling: the last 56 bits of a trace id, or of a hash of any other value,
     are compared with the threshold that `percent` sets.
     """
-    threshold = int((1 - percent / 100) * _SPACE)
-    return _randomness(value) >= threshold
+    return _randomness(value) >= threshold(percent)
+
+
+def threshold(percent: float) -> int:
+    """From which randomness on records are kept."""
+    return int((1 - percent / 100) * SPACE)
 
 
 def _randomness(value: Any) -> int:

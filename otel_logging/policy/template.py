@@ -25,15 +25,19 @@ class Template:
         pattern: an RE2 pattern; `patterns.BadPattern` is raised for any other.
         replacement: the template.
         literal: given the match and a literal part of the template, gives the text to use for it.
+
+    Attributes:
+        pattern: the pattern.
+        parts: the template: literal texts, and numbers of groups.
     """
 
-    __slots__ = ("_find", "_parts", "_reword", "pattern")
+    __slots__ = ("_find", "_reword", "parts", "pattern")
 
     def __init__(self, pattern: str, replacement: str, literal: Callable[[Any, str], str] | None = None) -> None:
         made = patterns.compiled(pattern)
         self.pattern = pattern
         self._find: Callable[[str], Any] = made.finditer
-        self._parts = tuple(_parts(replacement, made.groups, made.groupindex))
+        self.parts = tuple(_parts(replacement, made.groups, made.groupindex))
         self._reword = literal
 
     def replace(self, text: str, spared: Sequence[Span] = ()) -> str:
@@ -69,7 +73,7 @@ class Template:
     def _expand(self, match: Any) -> str:
         reword = self._reword
         found: list[str] = []
-        for part in self._parts:
+        for part in self.parts:
             if isinstance(part, int):
                 found.append(match.group(part) or "")
             else:

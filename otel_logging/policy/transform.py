@@ -37,6 +37,11 @@ def holds_everywhere(one: Redact) -> bool:
     return one.field.kind == "body" and one.regex is not None
 
 
+def is_id(text: str, size: int) -> bool:
+    """Whether a text is the hex of an id of `size` bytes."""
+    return len(text) == 2 * size and id_bytes(text, size) is not None
+
+
 def snapshot(view: LogView) -> tuple[Any, ...]:
     """What a view holds, to be given back to it by `restore`."""
     return tuple(getattr(view, name) for name in _SLOTS)
@@ -125,7 +130,7 @@ def _writer(field: Field) -> Callable[[LogView, str], None]:
     size = ID_FIELDS.get(name)
     if size is not None:
         # An id holds bytes; what is no id leaves none, rather than what was to be covered up.
-        return lambda view, text: setattr(view, name, id_bytes(text, size))
+        return lambda view, text: setattr(view, name, id_bytes(text, size) if is_id(text, size) else None)
     return lambda view, text: setattr(view, name, text)
 
 

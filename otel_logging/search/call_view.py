@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from otel_logging.search.local import Searched
     from otel_logging.search.spans import Span
+    from otel_logging.search.timing import Gap, Skew
+    from otel_logging.search.turns import Turn
 
 # A call with no hang-up on record counts as live while its last record is younger than this; at INFO it may well be
 # silent for a minute. After a hang-up, late records (a worker's summary, a recovered ring) may arrive for some time.
@@ -41,6 +43,7 @@ class CallView:
     searched: Searched
     state: str = "complete"
     notes: list[str] = field(default_factory=list)
+    looked: int = field(default_factory=clock.now)  # when this was the state of things
     services: dict[str, int] = field(init=False)
     levels: dict[str, int] = field(init=False)
     ends: dict[str, str] = field(init=False)
@@ -66,6 +69,27 @@ class CallView:
         """Records that were dropped at first and given back when the call went wrong."""
         return sum(record.recovered for record in self.records)
 
+    @property
+    def gaps(self) -> list[Gap]:
+        """Where no service logged anything for three seconds or more."""
+        from otel_logging.search.timing import gaps_of
+
+        return gaps_of(self.records)
+
+    @property
+    def skews(self) -> list[Skew]:
+        """Clocks of services that disagree."""
+        from otel_logging.search.timing import skews_of
+
+        return skews_of(self.records, self.spans, self.looked)
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The conversation's turns, from turn events alone; none where there are no such events."""
+        from otel_logging.search.turns import turns_of
+
+        return turns_of(self.records, self.spans)
+
     def flat_records(self) -> Iterator[dict[str, Any]]:
         """The records as flat mappings with their relative times, for JSON lines."""
         for record in self.records:
@@ -85,6 +109,9 @@ class CallView:
             "levels": self.levels,
             "recovered": self.recovered,
             "notes": self.notes,
+            "gaps": [gap.as_json(self.first) for gap in self.gaps],
+            "skews": [skew.sentence() for skew in self.skews],
+            "turns": [turn.as_json() for turn in self.turns],
             "records": list(self.flat_records()),
             "spans": [span.flat() for span in self.spans],
             "searched": self.searched.as_json(),
@@ -115,9 +142,13 @@ def render_text(view: CallView, *, width: int | None = None, colour: bool = Fals
     yield from _header(view, colour=colour)
     if not view.records:
         return
+    yield from _turns(view, colour=colour)
     yield ""
     room = lines.service_width(view.records)
+    gaps = {gap.end: gap for gap in view.gaps}
     for record in view.records:
+        if gap := gaps.pop(record.time, None):
+            yield from _gap(gap, colour=colour)
         when = clock.relative(record.time - view.first) if record.time else "    ?     "
         yield from lines.table_lines(record, when, service_width=room, width=width, colour=colour)
 
@@ -137,8 +168,32 @@ def _header(view: CallView, *, colour: bool) -> Iterator[str]:
         yield f"  spans     {len(view.spans):,}{f', {failed:,} failed' if failed else ''}"
     ends = ", ".join(f"{harmless(service)} {harmless(reason)}" for service, reason in view.ends.items())
     yield f"  state     {view.state}{f'; ended in {ends}' if ends else ''}"
-    for note in view.notes:
+    for note in (*view.notes, *(skew.sentence() for skew in view.skews)):
         yield f"  note      {harmless(note)}"
+
+
+def _gap(gap: Gap, *, colour: bool) -> Iterator[str]:
+    # Indented less than the lines that continue a message, so that no message can look like this.
+    what = "dead air" if gap.dead_air else "silence"
+    text = f"      ---   {clock.duration(gap.end - gap.start)} without a record ({what})"
+    yield lines.paint(text, lines.YELLOW if gap.dead_air else lines.DIM, colour=colour)
+
+
+def _turns(view: CallView, *, colour: bool) -> Iterator[str]:
+    turns = view.turns
+    if not turns:
+        return
+    yield ""
+    for turn in turns:
+        parts = [f"{harmless(name)} {length:,.0f}" for name, length in turn.parts]
+        if turn.parts and turn.latency is not None:
+            parts.append(f"unattributed {turn.unattributed:,.0f}")
+        waited = "     ?   " if turn.latency is None else f"{turn.latency:>6,.0f} ms"
+        marks = " over budget" * turn.over_budget + " interrupted" * turn.interrupted
+        when = clock.relative(turn.start - view.first)
+        sum_of = f"  ({' + '.join(parts)})" if parts else ""
+        line = f"  turn {turn.number:>3}  {when}  {waited}{sum_of}{marks}"
+        yield lines.paint(line, lines.YELLOW if turn.over_budget else "", colour=colour)
 
 
 def _counts(view: CallView) -> str:

@@ -1,4 +1,4 @@
-"""One whole call out of the local store: which call was pasted, which traces it met, what belongs to it.
+"""One whole call out of the local store or a back end: which call was pasted, which traces it met, what belongs to it.
 
 A trace alone never decides that a record belongs to a call: calls share traces. Filtering and printing do not belong
 in here.
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 from otel_logging.ids import Pasted, parse_pasted, trace_id_for
 from otel_logging.search import clock
 from otel_logging.search.call_view import CallView, state_of
-from otel_logging.search.local import Searched, needles, scan, scan_spans
 from otel_logging.search.record import Record
+from otel_logging.search.source import Ask, Asked, Ids, Source, reading, source_of
 from otel_logging.search.spans import Owners, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from otel_logging.search.local import Searched
 
 # How well a record fits what was pasted; only the best fit that occurs counts.
 _EXACT, _NO_CASE, _OWN, _TRACE, _PREFIX, _TRACE_PREFIX = range(6)
@@ -44,7 +46,7 @@ class Candidate:
 
 
 class NotFound(LookupError):  # noqa: N818 (an answer, not a failure)
-    """Nothing in the store fits; `searched` says what was looked at."""
+    """Nothing fits; `searched` says what was looked at."""
 
     def __init__(self, pasted: str, searched: Searched) -> None:
         super().__init__(f"nothing found for {pasted!r}")
@@ -60,27 +62,44 @@ class Ambiguous(LookupError):  # noqa: N818 (an answer, not a failure)
         self.searched = searched
 
 
-def find_call(store: Path, pasted: str | Pasted, *, now: int | None = None) -> CallView:
+def find_call(
+    store: Path | Source,
+    pasted: str | Pasted,
+    *,
+    now: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    searched: Asked | None = None,
+) -> CallView:
     """Everything of the call that is meant, of every service, in time order.
 
     Args:
-        store: the local store's folder.
+        store: the local store's folder, or another source.
         pasted: a CallSid or other call id, a trace id, a traceparent, or a prefix of one.
         now: the present in nanoseconds; decides whether the call is still live.
+        since: read nothing older, in nanoseconds; back ends need a range.
+        until: read nothing from then on.
+        searched: counts are added to it while this reads.
 
     Raises:
         NotFound: nothing fits.
         Ambiguous: a prefix, or a trace that several calls share, fits more than one call.
     """
     meant = parse_pasted(pasted) if isinstance(pasted, str) else pasted
-    searched = Searched()
-    grade, candidate = _identify(store, meant, searched)
+    searched = Asked() if searched is None else searched
+    reader = _Reader(source_of(store), since, until)
+    with reading(reader.source):
+        return _find(reader, meant, searched, clock.now() if now is None else now)
+
+
+def _find(reader: _Reader, meant: Pasted, searched: Asked, now: int) -> CallView:
+    grade, candidate = _identify(reader, meant, searched)
     traces = set(candidate.traces)
     if candidate.call_sid is not None:
         traces.add(own_trace(candidate.call_sid))
         if grade >= _TRACE:  # the lines parsed so far need not be all that name the call
-            traces |= _traces_of(store, candidate.call_sid)
-    return _collect(store, candidate.call_sid, traces, searched, clock.now() if now is None else now)
+            traces |= _traces_of(reader, candidate.call_sid)
+    return _collect(reader, candidate.call_sid, traces, searched, now)
 
 
 def own_trace(call_sid: str) -> str:
@@ -104,17 +123,41 @@ def belongs(item: Record | Span, call_sid: str | None, traces: set[str], owners:
     return item.trace_id in traces and owners.of(item.trace_id, item.span_id) in (None, call_sid)
 
 
-def _items(store: Path, wanted: tuple[bytes, ...], searched: Searched | None = None) -> Iterator[Record | Span]:
-    yield from scan(store, wanted=wanted, searched=searched)
-    yield from scan_spans(store, wanted=wanted, searched=searched)
+@dataclass(frozen=True)
+class _Reader:
+    """A source, asked for ids within a time range."""
+
+    source: Source
+    since: int | None
+    until: int | None
+
+    def _ask(self, ids: Ids) -> Ask:
+        return Ask(ids=ids, since=self.since, until=self.until)
+
+    def records(self, ids: Ids, searched: Asked) -> Iterator[Record]:
+        for record in self.source.records(self._ask(ids), searched):
+            if (self.since is None or record.time >= self.since) and (self.until is None or record.time < self.until):
+                yield record
+
+    def spans(self, ids: Ids, searched: Asked) -> Iterator[Span]:
+        return self.source.spans(self._ask(ids), searched)
+
+    def items(self, ids: Ids, searched: Asked) -> Iterator[Record | Span]:
+        yield from self.records(ids, searched)
+        yield from self.spans(ids, searched)
 
 
-def _identify(store: Path, pasted: Pasted, searched: Searched) -> tuple[int, Candidate]:
+def ids_meant(pasted: Pasted) -> Ids:
+    """What records of the call may carry, as far as what was pasted tells."""
+    return _Meaning(pasted).ids
+
+
+def _identify(reader: _Reader, pasted: Pasted, searched: Asked) -> tuple[int, Candidate]:
     found: dict[int, dict[tuple[str | None, str | None], Candidate]] = {}
     meaning = _Meaning(pasted)
     if not meaning.text:
         raise NotFound(pasted.text, searched)
-    for item in _items(store, needles(*meaning.wanted), searched):
+    for item in reader.items(meaning.ids, searched):
         grade = meaning.grade(item)
         if grade is None:
             continue
@@ -146,7 +189,21 @@ class _Meaning:
         self.own = None if literal else pasted.trace_id  # follows from the call id
         self.prefix = pasted.prefix
         self.hex_prefix = self.prefix and set(self.text) <= _HEX
-        self.wanted = (self.trace or self.text, self.own)
+        self.ids = self._ids(pasted)
+
+    def _ids(self, pasted: Pasted) -> Ids:
+        if self.trace:
+            # The first is a CallSid's usual spelling; the trace id alone finds it in a plain scan.
+            calls = dict.fromkeys((f"CA{self.trace}", *((pasted.call_sid,) if pasted.call_sid else ())))
+            return Ids(calls=tuple(calls), traces=(self.trace,))
+        calls = dict.fromkeys(text for text in (pasted.call_sid, self.text, pasted.text) if text)
+        traces = (self.own,) if self.own else ()
+        if not self.prefix:
+            return Ids(calls=tuple(calls), traces=traces)
+        starts = dict.fromkeys((pasted.text, *((f"CA{self.text}",) if self.hex_prefix else ())))
+        if pasted.text[:2].upper() == "CA":
+            starts["CA" + self.text[2:]] = None
+        return Ids(tuple(calls), traces, tuple(starts), (self.text,) if self.hex_prefix else ())
 
     def grade(self, item: Record | Span) -> int | None:
         call_sid, trace_id = item.call_sid, item.trace_id or ""
@@ -157,7 +214,10 @@ class _Meaning:
             return _NO_CASE
         if call_sid is None and trace_id == self.own:
             return _OWN  # a call of which no record says its name
-        if self.trace and (trace_id == self.trace or (call_sid and own_trace(call_sid) == self.trace)):
+        # A call id that the trace follows from by a hash is not looked for: lines that name it need not hold the trace.
+        if self.trace and (
+            trace_id == self.trace or (self.trace in lowered and own_trace(call_sid or "") == self.trace)
+        ):
             return _TRACE
         if self.prefix and lowered.startswith(self.text):
             return _PREFIX
@@ -180,19 +240,19 @@ def _choose(candidates: list[Candidate], meaning: _Meaning) -> list[Candidate]:
     ]
 
 
-def _traces_of(store: Path, call_sid: str) -> set[str]:
-    items = _items(store, needles(call_sid))
+def _traces_of(reader: _Reader, call_sid: str) -> set[str]:
+    items = reader.items(Ids(calls=(call_sid,)), Asked())
     return {trace for item in items if item.call_sid == call_sid for trace in seen_traces(item)}
 
 
-def _collect(store: Path, call_sid: str | None, traces: set[str], searched: Searched, now: int) -> CallView:
-    wanted = needles(call_sid, *sorted(traces))
-    again = Searched()  # the files were counted once already
-    met = list(_met(scan_spans(store, wanted=wanted, searched=again), call_sid, traces))
+def _collect(reader: _Reader, call_sid: str | None, traces: set[str], searched: Asked, now: int) -> CallView:
+    ids = Ids(calls=(call_sid,) if call_sid else (), traces=tuple(sorted(traces)))
+    again = Asked()  # the files were counted once already
+    met = list(_met(reader.spans(ids, again), call_sid, traces))
     owners = Owners(met)
     records: list[Record] = []
     others = {span.call_sid for span in met}
-    for record in _met(scan(store, wanted=wanted, searched=again), call_sid, traces):
+    for record in _met(reader.records(ids, again), call_sid, traces):
         if belongs(record, call_sid, traces, owners):
             records.append(record)
         others.add(record.call_sid)
@@ -202,13 +262,16 @@ def _collect(store: Path, call_sid: str | None, traces: set[str], searched: Sear
     for problem in again.problems:
         if problem not in searched.problems:
             searched.problems.append(problem)
+    searched.failed.extend(failed for failed in again.failed if failed not in searched.failed)
+    missed = again.missed or bool(searched.failed) or again.more or searched.more
     return CallView(
         call_sid=call_sid,
         trace_ids=tuple(sorted(traces, key=lambda trace: (call_sid is None or trace != own_trace(call_sid), trace))),
         records=sorted(records, key=lambda record: record.order),
         spans=sorted(spans, key=lambda span: (span.start, span.end)),
         searched=searched,
-        state="truncated" if again.missed else state_of(latest=latest, hung_up=hung_up, now=now),
+        state="truncated" if missed else state_of(latest=latest, hung_up=hung_up, now=now),
+        looked=now,
         notes=_notes({other for other in others if other not in (None, call_sid) and other}),
     )
 

@@ -14,13 +14,24 @@ from otel_logging.search.record import Record, absorb, as_text, call_id, from_fl
 from otel_logging.search.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+_TEXT = {"stringValue": None}.keys()
+_MOST_MADE = 50_000  # records kept for a second scan of the same question
 _DEPTH = 32  # nesting of attribute values followed
 
 
-def records(payload: Any, source: str = "") -> Iterator[Record]:
-    """The records of one line: an ExportLogsServiceRequest, or a JSON console line."""
+def records(
+    payload: Any,
+    source: str = "",
+    fits: Callable[[str | None, str | None], bool] | None = None,
+    made: dict[int, tuple[Any, Record]] | None = None,
+) -> Iterator[Record]:
+    """The records of one line: an ExportLogsServiceRequest, or a JSON console line.
+
+    Records whose call id and trace id `fits` refuses may be left out, which saves making them. Those in `made` (by
+    the identity of what they are made from, which stands beside them) are not made again.
+    """
     if not isinstance(payload, dict):
         return
     groups = _get(payload, "resourceLogs", "resource_logs")
@@ -34,26 +45,49 @@ def records(payload: Any, source: str = "") -> Iterator[Record]:
         for scoped in _mappings(_get(group, "scopeLogs", "scope_logs")):
             scope = as_text(_mapping(scoped, "scope").get("name"))
             for raw in _mappings(_get(scoped, "logRecords", "log_records")):
-                yield _record(raw, resource, service, scope, source)
+                if made is not None and (known := made.get(id(raw))) is not None:
+                    yield known[1]
+                elif fits is None or _may_fit(raw, fits):
+                    record = _record(raw, resource, service, scope, source)
+                    if made is not None and len(made) < _MOST_MADE:
+                        made[id(raw)] = raw, record
+                    yield record
+
+
+def _may_fit(raw: dict[str, Any], fits: Callable[[str | None, str | None], bool]) -> bool:
+    try:
+        body = raw["body"]["stringValue"]
+        if not isinstance(body, str) or body.startswith("{"):
+            return True  # a console line may stand in it, with ids of its own
+        if fits(None, hex_id(_get(raw, "traceId", "trace_id"), 32)):
+            return True
+        return any(
+            fits(call_id(value_of(pair["value"])), None) for pair in raw["attributes"] if pair["key"] == "call_sid"
+        )
+    except (KeyError, TypeError, AttributeError):
+        return True
 
 
 def _record(raw: dict[str, Any], resource: dict[str, Any], service: str, scope: str, source: str) -> Record:
     extras = attributes(raw.get("attributes"))
-    observed = whole(_get(raw, "observedTimeUnixNano", "observed_time_unix_nano"))
+    time, observed = raw.get("timeUnixNano"), raw.get("observedTimeUnixNano")
+    number, text = raw.get("severityNumber"), raw.get("severityText")
+    trace, span, event = raw.get("traceId"), raw.get("spanId"), raw.get("eventName")
     body = value_of(raw.get("body"))
+    seen = whole(raw.get("observed_time_unix_nano") if observed is None else observed)
     record = Record(
-        time=whole(_get(raw, "timeUnixNano", "time_unix_nano")) or observed,
-        observed=observed,
-        severity=_severity(_get(raw, "severityNumber", "severity_number")),
-        severity_text=as_text(_get(raw, "severityText", "severity_text")),
+        whole(raw.get("time_unix_nano") if time is None else time) or seen,
+        seen,
+        _severity(raw.get("severity_number") if number is None else number),
+        as_text(raw.get("severity_text") if text is None else text),
         service=service,
         logger=as_text(extras.pop("logger.name", None)) or scope,
         call_sid=call_id(extras.pop("call_sid", None)),
-        trace_id=hex_id(_get(raw, "traceId", "trace_id"), 32),
-        span_id=hex_id(_get(raw, "spanId", "span_id"), 16),
+        trace_id=hex_id(raw.get("trace_id") if trace is None else trace, 32),
+        span_id=hex_id(raw.get("span_id") if span is None else span, 16),
         attributes=extras,
         resource=resource,
-        event_name=as_text(_get(raw, "eventName", "event_name")),
+        event_name=as_text(raw.get("event_name") if event is None else event),
         source=source,
     )
     inner = _console_line(body)
@@ -103,7 +137,15 @@ def spans(payload: Any, source: str = "") -> Iterator[Span]:
 
 def attributes(pairs: Any) -> dict[str, Any]:
     """OTLP's list of key-value pairs as a mapping of plain values."""
-    return {as_text(pair.get("key")): value_of(pair.get("value")) for pair in _mappings(pairs)}
+    made: dict[str, Any] = {}
+    for pair in pairs if isinstance(pairs, list) else ():
+        if not isinstance(pair, dict):
+            continue
+        key, value = pair.get("key"), pair.get("value")
+        # Most values are texts; this is half the time of making a record.
+        plain = value["stringValue"] if type(value) is dict and value.keys() == _TEXT else value_of(value)
+        made[key if type(key) is str else as_text(key)] = plain
+    return made
 
 
 def value_of(value: Any, depth: int = 0) -> Any:
@@ -138,6 +180,8 @@ def whole(value: Any, *, signed: bool = False) -> int:
 
 def _severity(value: Any) -> int:
     """The number; protobuf's JSON may also carry the name, `SEVERITY_NUMBER_WARN2`."""
+    if type(value) is int and 0 <= value < 25:
+        return value
     if not isinstance(value, str) or value.isdigit():
         return min(whole(value), 24)
     name = value.removeprefix("SEVERITY_NUMBER_")

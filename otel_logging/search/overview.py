@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
 from otel_logging.search.call_view import state_of
-from otel_logging.search.local import Searched, scan, scan_spans
+from otel_logging.search.digest import Digest, Told
+from otel_logging.search.glance import of_record
+from otel_logging.search.local import LOGS, TRACES, digests
 from otel_logging.search.one_call import own_trace, seen_traces
-from otel_logging.search.record import LEVELS, Record
+from otel_logging.search.record import LEVELS
+from otel_logging.search.source import Ask, Asked, Local, Source, reading, source_of
 from otel_logging.search.spans import Owners, Span, end_reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from otel_logging.search.digest import Tally
+    from otel_logging.search.local import Searched
 
 
 @dataclass(slots=True)
@@ -60,61 +66,14 @@ class Summary:
             "trace_ids": sorted(self.traces),
         }
 
-    def add(self, brief: _Brief) -> None:
-        """Count one record."""
-        self.records += 1
-        self.recovered += brief.recovered
-        self.levels[brief.level] += 1
-        self.services.add(brief.service)
-        if brief.time:
-            self.first = min(self.first or brief.time, brief.time)
-            self.last = max(self.last, brief.time)
-
-
-@dataclass(slots=True)
-class _Brief:
-    """What a summary needs of a record; records without a call wait in this form until all traces are known."""
-
-    time: int
-    level: str
-    service: str
-    recovered: bool
-    span_id: str | None
-
-
-SUMMARY_EVENT = "otel_logging.call.summary"  # the record in which a process says what became of a call's records
-_FIGURES = ("made", "kept", "recovered")
-
-
-@dataclass(slots=True)
-class Told:
-    """What the summaries of calls say, added up: records made, kept, dropped by reason, recovered."""
-
-    summaries: int = 0
-    figures: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def add(self, record: Record) -> None:
-        """Count one summary; what is no number in it is left out."""
-        self.summaries += 1
-        for name in _FIGURES:
-            self.figures[name] += _number(record.attributes.get(f"otel_logging.{name}"))
-        reasons = record.attributes.get("otel_logging.dropped_by")
-        if isinstance(reasons, dict):
-            for reason, count in reasons.items():
-                self.dropped[str(reason)] += _number(count)
-
-    def as_json(self) -> dict[str, Any]:
-        """For `stats --json`."""
-        return {
-            "summaries": self.summaries,
-            **{name: self.figures[name] for name in _FIGURES},
-            "dropped": dict(sorted(self.dropped.items())),
-        }
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    def add(self, tally: Tally) -> None:
+        """Count some records."""
+        self.records += tally.records
+        self.recovered += tally.recovered
+        self.levels.update(tally.by_level())
+        self.services |= tally.services
+        self.first = min(self.first or tally.first, tally.first or self.first)
+        self.last = max(self.last, tally.last)
 
 
 @dataclass(slots=True)
@@ -145,35 +104,52 @@ class Overview:
         }
 
 
-def overview(store: Path) -> Overview:
-    """Read the whole store once and count."""
-    searched = Searched()
-    books = _Books(scan_spans(store, searched=searched))
-    view = Overview([], searched)
-    for record in scan(store, searched=searched):
-        view.records += 1
-        view.levels[record.level] += 1
-        view.services[record.service] += 1
-        if record.event_name == SUMMARY_EVENT:
-            view.told.add(record)
-        if record.time:
-            view.first = min(view.first or record.time, record.time)
-            view.last = max(view.last, record.time)
-        books.add(record)
+def overview(store: Path | Source, ask: Ask | None = None, searched: Asked | None = None) -> Overview:
+    """Count the whole store, reading what the index does not know, or what another source has of `ask`."""
+    source = source_of(store)
+    searched = Asked() if searched is None else searched
+    with reading(source):
+        books = _Books()
+        for digest in _digests(source, TRACES, ask or Ask(), searched):
+            books.take_spans(digest)
+        view = Overview([], searched)
+        for digest in _digests(source, LOGS, ask or Ask(), searched):
+            total = digest.total
+            view.records += total.records
+            view.levels.update(total.by_level())
+            view.services.update(digest.services)
+            view.told.merge(digest.told)
+            view.first = min(view.first or total.first, total.first or view.first)
+            view.last = max(view.last, total.last)
+            books.add(digest)
     view.without_call = books.settle()
     view.calls = sorted(books.calls.values(), key=lambda call: (-call.first, call.call_sid))
     return view
 
 
-class _Books:
-    """Assigns records to calls, in one pass, by the same rules as `one_call.belongs`."""
+def _digests(source: Source, folder: str, ask: Ask, searched: Asked) -> Iterator[Digest]:
+    if isinstance(source, Local):
+        yield from digests(source.store, folder, searched)
+        return
+    digest = Digest()
+    if folder == TRACES:
+        digest.spans.extend(source.spans(ask, searched))
+    else:
+        digest.count([of_record(record) for record in source.records(ask, searched)])
+    yield digest
 
-    def __init__(self, spans: Iterable[Span]) -> None:
+
+class _Books:
+    """Assigns records to calls by the same rules as `one_call.belongs`."""
+
+    def __init__(self) -> None:
         self.calls: dict[str, Summary] = {}
         self._owners = Owners()
-        self._waiting: dict[str, list[_Brief]] = {}  # by trace
+        self._loose: dict[tuple[str, str | None], Tally] = {}  # records without a call, by trace and span
         self._nowhere = 0
-        for span in spans:
+
+    def take_spans(self, digest: Digest) -> None:
+        for span in digest.spans:
             self._owners.add(span)
             if span.call_sid:
                 self._take_span(span, span.call_sid)
@@ -194,32 +170,30 @@ class _Books:
             call = self.calls[call_sid] = Summary(call_sid, traces={own_trace(call_sid)})
         return call
 
-    def add(self, record: Record) -> None:
-        brief = _Brief(record.time, record.level, record.service, record.recovered, record.span_id)
-        if record.call_sid is not None:
-            call = self._call(record.call_sid)
-            call.add(brief)
-            if record.trace_id:
-                call.traces.add(record.trace_id)
-        elif record.trace_id:
-            self._waiting.setdefault(record.trace_id, []).append(brief)
-        else:
-            self._nowhere += 1
+    def add(self, digest: Digest) -> None:
+        for call_sid, tally in digest.calls.items():
+            call = self._call(call_sid)
+            call.add(tally)
+            call.traces |= tally.traces
+        for key, tally in digest.loose.items():
+            held = self._loose.setdefault(key, tally)
+            if held is not tally:
+                held.add(tally)
+        self._nowhere += digest.nowhere
 
     def settle(self) -> int:
-        """Give the waiting records to the calls of their traces; returns how many no call took."""
+        """Give the records without a call to the calls of their traces; returns how many no call took."""
         by_trace: dict[str, list[Summary]] = {}
         for call in self.calls.values():
             for trace in call.traces:
                 by_trace.setdefault(trace, []).append(call)
-        for trace, briefs in self._waiting.items():
-            takers = by_trace.get(trace, [])
-            for brief in briefs:
-                owner = self._owners.of(trace, brief.span_id)
-                mine = [call for call in takers if owner in (None, call.call_sid)]
-                for call in mine:
-                    call.add(brief)
-                self._nowhere += not mine
+        for (trace, span_id), tally in self._loose.items():
+            owner = self._owners.of(trace, span_id)
+            mine = [call for call in by_trace.get(trace, []) if owner in (None, call.call_sid)]
+            for call in mine:
+                call.add(tally)
+            if not mine:
+                self._nowhere += tally.records
         for call in self.calls.values():
             if not call.records:
                 call.first, call.last = call.spanned

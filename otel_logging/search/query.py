@@ -1,4 +1,4 @@
-"""The question, and its answer over the local store: a filter over all records, with context if asked.
+"""The question, and its answer over the local store or a back end: a filter over all records, with context if asked.
 
 The same words mean the same in every back end and every verb. Printing does not belong here.
 """
@@ -10,19 +10,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from otel_logging.ids import parse_pasted
-from otel_logging.search.local import Searched, needles, scan
+from otel_logging.search import clock
 from otel_logging.search.one_call import Ambiguous, NotFound, find_call
 from otel_logging.search.record import LEVELS, Record, as_text
+from otel_logging.search.source import Ask, Asked, Ids, Local, Source, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from otel_logging.search.local import Searched
 
 __all__ = ["Ambiguous", "BadQuery", "Block", "NotFound", "Query", "Result", "find_call", "search"]
 
 # `k` and `i` may come from lower-casing a letter outside ASCII (KELVIN SIGN, I WITH DOT ABOVE): they rule nothing out.
 _SURE_ASCII = frozenset("abcdefghjlmnopqrstuvwxyz0123456789_ ")
 _SHORTEST = 3
+_AROUND = 60 * clock.NANOS
 _LEVEL_ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 
 
@@ -80,8 +84,13 @@ class Result:
         return {record.service for block in self.blocks for record in block.records}
 
 
-def search(store: Path, query: Query) -> Result:
-    """Answer `query` from the local store.
+def search(store: Path | Source, query: Query, *, searched: Asked | None = None) -> Result:
+    """Answer `query` from the local store's folder, or from another source.
+
+    Args:
+        store: the local store's folder, or another source.
+        query: what to look for.
+        searched: counts are added to it while this reads.
 
     Raises:
         BadQuery: a filter cannot be understood.
@@ -89,47 +98,55 @@ def search(store: Path, query: Query) -> Result:
         Ambiguous: `call` fits several.
     """
     matcher = Matcher(query)
+    source = source_of(store)
+    searched = Asked() if searched is None else searched
     if query.call:
-        view = find_call(store, query.call)
+        view = find_call(source, query.call, since=query.since, until=query.until, searched=searched)
         hits = [record for record in view.records if matcher.matches(record)]
         shown = hits[-query.limit :] if query.limit else hits
         chosen = {id(record) for record in shown}
         marks = [id(record) in chosen for record in view.records]
         blocks = _windows(view.records, marks, query.context) if query.context else _block(shown)
         return Result(blocks, len(hits), view.searched, view.first)
-    searched = Searched()
     found = _Newest(query.limit)
-    for record in scan(store, wanted=matcher.wanted, searched=searched):
+    for record in source.records(matcher.ask(), searched):
         if matcher.matches(record):
             found.add(record)
     shown = found.in_order()
-    blocks = _with_context(store, shown, query.context, matcher) if query.context else _block(shown)
+    blocks = _with_context(source, shown, query, matcher) if query.context else _block(shown)
     return Result(blocks, found.total, searched)
 
 
 class Matcher:
-    """`Query` made ready: `matches(record)` decides, `wanted` tells a scan which lines cannot match."""
+    """`Query` made ready: `matches(record)` decides, `ask()` is what a source is asked for."""
 
     def __init__(self, query: Query) -> None:
         self._query = query
         self._text = query.text.lower()
         self._services = frozenset(query.services)
-        self._levels = frozenset(_levels_from(query.level))
+        levels = _levels_from(query.level)
+        self._levels = frozenset(levels)
+        self._levels_text = levels[0] if levels else ""
         self._grep = _compiled(query.grep)
         self._trace, self._whole_trace = _trace_filter(query.trace)
         pasted = parse_pasted(query.text)
         self._id_call = pasted.call_sid
         self._id_trace = None if pasted.prefix else pasted.trace_id
-        self.wanted = self._wanted()
 
-    def _wanted(self) -> tuple[bytes, ...]:
+    def ask(self) -> Ask:
+        """At least what matches, in the terms that a source understands."""
+        query = self._query
+        ids = None
         if self._trace:
-            return needles(self._trace)
+            ids = Ids(traces=(self._trace,)) if self._whole_trace else Ids(trace_starts=(self._trace,))
+        run = sure_run(self._text)
         if self._id_trace:
             # A whole id contains its trace id, so this covers all ways to match (but for a CallSid of zeros).
-            return needles(self._id_trace) if self._id_trace in self._text else ()
-        run = sure_run(self._text)
-        return needles(run) if run else ()
+            run = self._id_trace if self._id_trace in self._text else ""
+        return Ask(
+            ids=ids, since=query.since, until=query.until, level=self._levels_text, services=query.services, run=run,
+            attrs=query.attrs, keep=self.matches, newest=query.limit,
+        )  # fmt: skip
 
     def matches(self, record: Record) -> bool:
         """Whether all filters hold for the record (`call` apart, which is no matter of one record)."""
@@ -254,23 +271,35 @@ def _group(record: Record) -> tuple[str, str]:
     return ("call", record.call_sid) if record.call_sid else ("file", record.source)
 
 
-def _with_context(store: Path, shown: list[Record], context: int, matcher: Matcher) -> list[Block]:
+def _with_context(source: Source, shown: list[Record], query: Query, matcher: Matcher) -> list[Block]:
     """Read again what stands around the hits: a hit's neighbours need not match anything."""
     if not shown:
         return []
     groups: dict[tuple[str, str], list[Record]] = {_group(record): [] for record in shown}
     oldest = shown[0].order
-    only_calls = all(kind == "call" for kind, _ in groups)
-    wanted = needles(*(name for _, name in groups)) if only_calls else ()
-    for record in scan(store, wanted=wanted):
+    for record in _around(source, [name for kind, name in groups if kind == "call"], shown, query):
         if (members := groups.get(_group(record))) is not None:
             members.append(record)
     blocks: list[Block] = []
     for members in groups.values():
         members.sort(key=lambda record: record.order)
         marks = [record.order >= oldest and matcher.matches(record) for record in members]
-        blocks.extend(_windows(members, marks, context))
+        blocks.extend(_windows(members, marks, query.context))
     return sorted(blocks, key=lambda block: block.records[0].order)
+
+
+def _around(source: Source, calls: list[str], shown: list[Record], query: Query) -> Iterator[Record]:
+    """What may stand around the hits. What is in no call is a whole file in a store, and some minutes elsewhere."""
+    loose = [record.time for record in shown if not record.call_sid]
+    if calls and not (loose and isinstance(source, Local)):
+        # A neighbour need not match anything, the range included; but a back end must not be read from its beginning.
+        since, until = (None, None) if isinstance(source, Local) else (query.since, query.until)
+        yield from source.records(Ask(ids=Ids(calls=tuple(calls)), since=since, until=until), Asked())
+    if loose and isinstance(source, Local):
+        yield from source.records(Ask(), Asked())
+    elif loose:
+        ask = Ask(since=min(loose) - _AROUND, until=max(loose) + _AROUND)
+        yield from (record for record in source.records(ask, Asked()) if not record.call_sid)
 
 
 def _windows(records: list[Record], marks: list[bool], context: int) -> list[Block]:

@@ -10,7 +10,8 @@ requests is answered with is put on a script, one step a request::
 
 `records` and `spans` are what was accepted, flat, in the order of arrival; `requests` is everything that was asked,
 with what was answered. `invalid` lists the requests no exporter should ever send. What a test makes of all that does
-not belong in here.
+not belong in here. Endpoints with another API (`datadog_intake`, `cloudwatch_moto`) have a `handler` of their own, and
+the rest from here.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ from otlp_flat import Record, Span, flat_records, flat_spans
 
 if TYPE_CHECKING:
     import ssl
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 DEADLINE = 30.0  # seconds for what happens in well under one on an idle machine
 
@@ -93,6 +99,8 @@ class Request:
 
 class OtlpSink:
     """See the module. Threads of its own serve it; every method may be called from the test's thread."""
+
+    handler: type[Handler]  # what a connection is served by
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.records: list[Record] = []
@@ -242,7 +250,7 @@ class OtlpSink:
             step = step.then
         with self._changed:
             request.step = step
-            request.accepted = step.accepted if isinstance(step, Close) else step.status == 200
+            request.accepted = step.accepted if isinstance(step, Close) else step.status < 300
             if request.accepted:
                 self.records.extend(request.records)
                 self.spans.extend(request.spans)
@@ -268,7 +276,7 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, listening: socket.socket, sink: OtlpSink) -> None:
-        super().__init__(listening.getsockname(), _Handler, bind_and_activate=False)
+        super().__init__(listening.getsockname(), sink.handler, bind_and_activate=False)
         self.socket.close()
         self.socket, self.sink = listening, sink
         self.server_activate()
@@ -280,7 +288,7 @@ class _Server(http.server.ThreadingHTTPServer):
             connection = self.sink.tls.wrap_socket(request, server_side=True)
         try:
             number = self.sink._connected(connection, self)
-            _Handler(connection, client_address, self, number)
+            self.sink.handler(connection, client_address, self, number)
         finally:
             self.sink._disconnected(connection)
             connection.close()
@@ -292,7 +300,9 @@ class _Server(http.server.ThreadingHTTPServer):
             self.sink._failures.append(error)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One connection, which speaks OTLP. Another API overrides `decoded` and `answer`."""
+
     protocol_version = "HTTP/1.1"  # connections are kept, as a Collector keeps them
     server: _Server
 
@@ -304,34 +314,52 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Decode, note, and do what the script says."""
         sink = self.server.sink
         try:
-            request = self._decoded()
-        except (ValueError, OSError, EOFError, zlib.error, DecodeError) as error:
+            request = self.decoded()
+        except (ValueError, OSError, EOFError, zlib.error, zstd.ZstdError, DecodeError) as error:
             sink._invalid(f"{self.path}: {error}")
             self.close_connection = True  # the rest of its body may still be under way
-            self._send(400, {}, b"")
+            self.send(400, {}, b"")
             return
         step = sink._received(request)
         if isinstance(step, Close):
             self.close_connection = True
             return
+        self.answer(request, step)
+
+    def answer(self, request: Request, step: Answer) -> None:
+        """Say what the script says, as OTLP does."""
         body = step.body
         if body is None:
             body = _response(request.signal, step) if step.status == 200 else step.message.encode()
-        self._send(step.status, {"Content-Type": "application/x-protobuf", **step.headers}, body)
+        self.send(step.status, {"Content-Type": "application/x-protobuf", **step.headers}, body)
 
     def do_GET(self) -> None:
         """No exporter asks for anything."""
         self.server.sink._invalid(f"{self.command} {self.path}")
-        self._send(405, {}, b"")
+        self.send(405, {}, b"")
 
     do_PUT = do_HEAD = do_GET
 
-    def _decoded(self) -> Request:
+    def decoded(self) -> Request:
+        """The request that was asked; an error if nobody should ask it."""
         signal = {"/v1/logs": "logs", "/v1/traces": "traces"}.get(self.path)
         if signal is None:
             raise ValueError("no such path")
         if self.headers.get("Content-Type") != "application/x-protobuf":
             raise ValueError(f"Content-Type {self.headers.get('Content-Type')}")
+        length, plain = self.body()
+        host, port = self.client_address[:2]
+        request = Request(0, signal, dict(self.headers), length, self.number, (str(host), port))
+        if signal == "logs":
+            request.records = list(
+                flat_records(ExportLogsServiceRequest.FromString(plain), request.connection, request.peer)
+            )
+        else:
+            request.spans = list(flat_spans(ExportTraceServiceRequest.FromString(plain)))
+        return request
+
+    def body(self) -> tuple[int, bytes]:
+        """How many bytes came, and what they are when unpacked."""
         length = int(self.headers.get("Content-Length") or -1)
         if length < 0:
             raise ValueError("no Content-Length")
@@ -343,21 +371,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             plain = gzip.decompress(data)
         elif encoding == "deflate":
             plain = zlib.decompress(data)
+        elif encoding == "zstd":
+            plain = zstd.decompress(data)
         elif encoding == "identity":
             plain = data
         else:
             raise ValueError(f"Content-Encoding {encoding}")
-        host, port = self.client_address[:2]
-        request = Request(0, signal, dict(self.headers), length, self.number, (str(host), port))
-        if signal == "logs":
-            request.records = list(
-                flat_records(ExportLogsServiceRequest.FromString(plain), request.connection, request.peer)
-            )
-        else:
-            request.spans = list(flat_spans(ExportTraceServiceRequest.FromString(plain)))
-        return request
+        return length, plain
 
-    def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Send an answer."""
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -366,6 +389,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Tests read the sink, not its access log."""
+
+
+OtlpSink.handler = Handler
 
 
 def _response(signal: str, step: Answer) -> bytes:

@@ -23,6 +23,7 @@ PAGES = sorted(
         ROOT / "SECURITY.md",
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "examples").glob("*.md"),
+        *(ROOT / "collector").glob("*.md"),
     ]
 )
 FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)

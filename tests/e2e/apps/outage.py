@@ -17,6 +17,13 @@ def do(words):
         for n in range(int(rest[1])):
             log.info("%s-%04d", rest[0], n)
         return True
+    if name == "big":  # big CALL_SID SIZE: one line of so many letters of two bytes each, and a traceback of as many
+        with otel_logging.call(rest[0]):
+            try:
+                raise ValueError("ב" * int(rest[1]))
+            except ValueError:
+                log.exception("א" * int(rest[1]))
+        return True
     if name == "flush":
         return otel_logging.force_flush(float(rest[0]))
     if name == "shutdown":

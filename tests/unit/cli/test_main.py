@@ -96,7 +96,9 @@ class TestProcess:
         result = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True, timeout=60
         )
-        assert result.stdout.splitlines()[-1] == "[] ['otel_logging.cli.call', 'otel_logging.cli.common']"
+        assert result.stdout.splitlines()[-1] == (
+            "[] ['otel_logging.cli.asking', 'otel_logging.cli.call', 'otel_logging.cli.common', 'otel_logging.cli.progress']"
+        )
 
     @pytest.mark.parametrize("verb", ["search", "call"])
     def test_reader_that_stops(self, store, verb):

@@ -1,8 +1,9 @@
-"""`otel-logging policy check|explain|eval`."""
+"""`otel-logging policy check|explain|eval|render`."""
 
 import json
 
 import pytest
+import yaml
 
 SID = "CA" + "a1" * 16
 RULES = """
@@ -204,3 +205,68 @@ def test_help(run):
     """Without a verb, or with one that is not there, the verbs are named."""
     assert (run("policy").code, run("policy", "--help").code, run("policy", "nope").code) == (2, 0, 2)
     assert "explain" in run("policy", "--help").out
+
+
+class TestRender:
+    def test_to_stdout(self, run, rules):
+        """The file goes to stdout, what it holds to stderr."""
+        result = run("policy", "render", "--to", "collector", "--policies", rules, "--privacy", "none", "--approximate")
+        assert result.code == 0
+        processors = yaml.safe_load(result.out)["processors"]
+        assert len(processors["filter/policies"]["log_conditions"]) == 1
+        assert result.err == "otel-logging: 1 condition, 0 statements, 1 note\n"
+
+    def test_refused(self, run, rules, tmp_path):
+        """What the Collector cannot do is named with file, policy and place; nothing is written; 1."""
+        output = tmp_path / "policies.yaml"
+        words = ["policy", "render", "--to", "collector", "--policies", rules, "--privacy", "none"]
+        result = run(*words, "--output", output)
+        assert (result.code, result.out) == (1, "")
+        assert result.err.startswith(
+            "otel-logging: rules.yaml: policy 'once': log: keep: 1/60s: the Collector keeps no"
+        )
+        assert not output.exists()
+        result = run(*words, "--json")
+        assert result.code == 1
+        assert json.loads(result.out)["refused"] == [result.err.removeprefix("otel-logging: ").strip()]
+
+    def test_written_and_as_json(self, run, rules, tmp_path):
+        """--output and --json say the same; the file names the command that makes it again."""
+        output = tmp_path / "policies.yaml"
+        words = ["policy", "render", "--to", "collector", "--policies", "voice", rules, "--approximate", "--json"]
+        result = run(*words, "--output", output)
+        assert result.code == 0
+        said = json.loads(result.out)
+        assert said["refused"] == []
+        text = output.read_text(encoding="utf-8")
+        assert yaml.safe_load(text)["processors"] == said["processors"]
+        first = text.replace("\n# ", " ")
+        assert f"--policies voice,{rules} --privacy secrets --approximate`" in first
+
+    def test_what_cannot_be_read_or_written(self, run, rules, tmp_path):
+        """A missing file of policies is not rendered as if it were empty; an output that cannot be is one sentence."""
+        words = ["policy", "render", "--to", "collector", "--privacy", "none", "--approximate", "--policies"]
+        result = run(*words, tmp_path / "none.yaml", "--output", tmp_path / "out.yaml")
+        assert result.code == 1
+        assert "none.yaml: cannot be read" in result.err
+        assert not (tmp_path / "out.yaml").exists()
+        result = run(*words, rules, "--output", tmp_path / "no" / "out.yaml")
+        assert result.code == 1
+        assert "out.yaml: cannot be written (No such file or directory)" in result.err
+
+    def test_a_broken_policy_is_left_out(self, run, tmp_path):
+        """As in the application: told, noted in the file, and the others are in force."""
+        bad = tmp_path / "bad.yaml"
+        bad.write_text(RULES.replace("starts_with", "regex").replace("keep: 1/m", "keep: none"))
+        result = run("policy", "render", "--to", "collector", "--privacy", "none", "--policies", bad)
+        assert result.code == 0
+        bad.write_text(RULES.replace('starts_with: "[CACHE] hit"', 'regex: "("').replace("keep: 1/m", "keep: none"))
+        result = run("policy", "render", "--to", "collector", "--privacy", "none", "--policies", bad)
+        assert result.code == 0
+        assert "bad.yaml: policy 'cache': log: match[0]: invalid regex" in result.err
+        assert "# Notes:\n#   - bad.yaml: policy 'cache' is left out" in result.out
+
+    def test_wrong_usage(self, run, rules):
+        """--to is needed, and a privacy mode must be one."""
+        assert run("policy", "render").code == 2
+        assert run("policy", "render", "--to", "collector", "--privacy", "some").code == 2

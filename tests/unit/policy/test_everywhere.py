@@ -98,9 +98,19 @@ class TestBundled:
     def test_twice_is_as_once(self):
         """A text that was redacted comes out of a second redaction as it is."""
         policies, _ = in_force([], "strict")
-        text = 'password=hunter2 Bearer abcdefgh123 phone=+972501234567 a@b.co name=דנה digits=12 {"customer_name": "x"} 4111 1111 1111 1111'
-        once = policies.redact_text(text)
-        assert policies.redact_text(once) == once
+        texts = [
+            'password=hunter2 Bearer abcdefgh123 phone=+972501234567 a@b.co name=דנה digits=12 {"customer_name": "x"} 4111 1111 1111 1111',
+            "Authorization: Bearer abcdefghij0123456789",
+            "{'Authorization': ['Bearer abc.def-123']}",
+            "'authorization': b\"Basic dXNlcjpwYXNz\"",
+            "Set-Cookie: sid=abc; Path=/",
+            "[TRANSCRIPT] Customer: hello, my name is Dana",
+        ]
+        for text in texts:
+            for form in (text, repr({"data": text}), f"\nnote={text}"):
+                once = policies.redact_text(form)
+                assert once != form
+                assert policies.redact_text(once) == once
 
     def test_own_policies_win(self, tmp_path):
         """A policy of the user's with a bundled one's id takes its place."""

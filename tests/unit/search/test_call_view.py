@@ -64,6 +64,7 @@ class TestText:
             "  state     complete; ended in media stop",
             "",
             "+00:00.000  INFO     media        [server.media] 📞 [START] שיחה התחילה",
+            "      ---   3m11s without a record (dead air)",
             "+03:11.000 ~DEBUG    media        [server.media] chunk 17",
             "+03:12.481  WARNING  media        [server.media] slow model",
             "+03:13.000  ERROR    media        [server.media] it broke",
@@ -71,6 +72,7 @@ class TestText:
             "",
             '              File "x"',
             "            ValueError: \\x1b[31mno",
+            "      ---   7.0s without a record (silence)",
             "+03:20.000  INFO     call-worker  [jobs] summary",
         ]
 

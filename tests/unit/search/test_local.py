@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logging.search import local
+from otel_logging.search import files, reading
 from otel_logging.search.local import Searched, needles, scan, scan_spans
 
 CALL = "CA" + "3f" * 16
@@ -78,7 +78,7 @@ class TestReading:
         lines = [json.dumps({"timestamp": 1, "message": text}, ensure_ascii=False) + "\n" for text in texts]
         (root / "logs" / "a.jsonl").write_text("".join(lines), "utf-8", newline="")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(local, "_BLOCK", size)
+            patch.setattr(reading, "BLOCK", size)
             for wanted in ((), (b"mess",)):
                 searched = Searched()
                 assert [record.body for record in scan(root, wanted=wanted, searched=searched)] == texts
@@ -86,8 +86,8 @@ class TestReading:
 
     def test_a_line_without_end(self, store, monkeypatch):
         """A line too long to be one of ours is skipped and counted without being held in memory."""
-        monkeypatch.setattr(local, "_BLOCK", 16)
-        monkeypatch.setattr(local, "_LONGEST", 2000)
+        monkeypatch.setattr(reading, "BLOCK", 16)
+        monkeypatch.setattr(reading, "LONGEST", 2000)
         store.log("a", store.record("1"))
         store.raw("logs", "a", "x" * 5000 + "\n")
         store.log("a", store.record("2"))
@@ -152,10 +152,10 @@ class TestFiles:
         """A file that becomes a symbolic link between listing and opening is refused and reported."""
         (tmp_path / "secret.jsonl").write_text('{"timestamp":1,"message":"secret"}\n')
         store.log("a", store.record("1"))
-        found = local._files(store.root, "logs", Searched())
+        found = files.listed(store.root, "logs", Searched())
         (store.root / "logs" / "a.jsonl").unlink()
         (store.root / "logs" / "a.jsonl").symlink_to(tmp_path / "secret.jsonl")
-        with pytest.raises(OSError), local._open(found[0]):
+        with pytest.raises(OSError), files.opened(found[0]):
             pass
 
     def test_unreadable_file(self, store, monkeypatch):
@@ -192,7 +192,7 @@ class TestWanted:
         store.log("a", store.record("other"), store.record("other too"))
         store.log("a", store.record("mine", call=CALL))
         parsed = []
-        monkeypatch.setattr(local, "_parse", lambda line: parsed.append(line) or json.loads(line))
+        monkeypatch.setattr(reading, "parse", lambda line: parsed.append(line) or json.loads(line))
         assert bodies(store, wanted=needles(CALL)) == ["mine"]
         assert len(parsed) == 1
 

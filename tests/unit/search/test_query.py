@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from otel_logging.search.local import needles, scan
 from otel_logging.search.query import Ambiguous, BadQuery, Matcher, NotFound, Query, search, sure_run
+from otel_logging.search.source import Asked, Local
 
 A, B, TA = "CA" + "a1" * 16, "CA" + "b2" * 16, "a1" * 16
 BEGIN = 1_705_865_426_000_000_000
@@ -179,7 +180,9 @@ class TestShortcut:
         (root / "logs" / "a.jsonl").write_bytes(line.encode("utf-8", "surrogatepass") + b"\n")
         matcher = Matcher(Query(text=text))
         everything = [record.body for record in scan(root) if matcher.matches(record)]
-        assert [record.body for record in scan(root, wanted=matcher.wanted) if matcher.matches(record)] == everything
+        assert [
+            record.body for record in Local(root).records(matcher.ask(), Asked()) if matcher.matches(record)
+        ] == everything
         if not upper:
             assert everything == [body] or text.lower() not in body.lower()
 

@@ -1,0 +1,170 @@
+"""The files of a local store: which there are, opened safely, read at any place, sealed or not.
+
+A file is known by its name as it was written, `logs/x.jsonl`; sealed, it is `x.jsonl.zst` or `x.jsonl.gz`. While both
+are there the one as written counts: sealing is not finished, or it has been written anew. What stands in the lines, and
+the index, do not belong here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from bisect import bisect_right
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
+
+from otel_logging.search import frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from otel_logging.search.frames import Frame
+
+LOGS, TRACES = "logs", "traces"
+SUFFIX: Final = ".jsonl"
+OWN_NAME: Final = re.compile(r".+-\d+-\d{8}T\d{12}Z\.jsonl")
+"""Names that only this project's writers give: process and moment are in them, and their writers hold a lock."""
+
+_LINK: Final = "a symbolic link, not followed"
+
+
+class Notes(Protocol):
+    """Where it is written down what could not be read; `local.Searched` is one."""
+
+    missed: bool
+
+    def problem(self, path: str, why: str) -> None:
+        """Remember that `path` was not read."""
+
+
+class StoreFile(NamedTuple):
+    """One file: its name as written, the path to open, and how it is compressed (empty: as written)."""
+
+    name: str
+    path: str
+    sealed: str
+
+    @property
+    def written(self) -> str:
+        """The path of the file as it was written."""
+        return self.path.removesuffix(self.sealed) if self.sealed else self.path
+
+
+def listed(store: Path, folder: str, notes: Notes) -> list[StoreFile]:
+    """The files of `folder`, by name. Symbolic links are not followed: a store may stand where others can write."""
+    root = store / folder
+    found: dict[str, StoreFile] = {}
+    try:
+        if root.is_symlink():
+            notes.problem(folder, _LINK)
+            notes.missed = True
+            return []
+        # Twice: in one listing, a file that is being replaced by its sealed form may be missed in both forms.
+        for _ in range(2):
+            with os.scandir(root) as entries:
+                for entry in entries:
+                    _add(entry, folder, found, notes)
+    except FileNotFoundError:
+        pass  # a store without spans, or none at all
+    except OSError as error:
+        notes.problem(folder, error.strerror or type(error).__name__)
+        notes.missed = True
+    return [found[name] for name in sorted(found)]
+
+
+def _add(entry: os.DirEntry[str], folder: str, found: dict[str, StoreFile], notes: Notes) -> None:
+    suffix = next((end for end in ("", *frames.SUFFIXES) if entry.name.endswith(SUFFIX + end)), None)
+    if suffix is None or entry.name.startswith("."):
+        return
+    name = entry.name.removesuffix(suffix) if suffix else entry.name
+    if entry.is_symlink():
+        notes.problem(f"{folder}/{entry.name}", _LINK)
+    elif entry.is_file(follow_symlinks=False) and (not suffix or name not in found):
+        found[name] = StoreFile(f"{folder}/{name}", entry.path, suffix)
+
+
+@contextmanager
+def opened(file: StoreFile) -> Iterator[tuple[BinaryIO, StoreFile]]:
+    """Open a file and say in which form: it may have been sealed since it was listed.
+
+    Raises:
+        FileNotFoundError: it is gone in every form.
+        OSError: it cannot be opened, or was swapped for a link or a pipe since it was listed.
+    """
+    forms = [file, *(StoreFile(file.name, file.written + end, end) for end in ("", *frames.SUFFIXES))]
+    for form in forms:
+        try:
+            number = os.open(form.path, _FLAGS)
+        except FileNotFoundError:
+            if form is forms[-1]:
+                raise
+            continue
+        with open(number, "rb", buffering=0) as stream:  # noqa: PTH123 (a descriptor)
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise OSError(0, "not a regular file")
+            yield stream, form
+        return
+
+
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+
+
+class Source:
+    """An open file whose lines are read at any place: places are those of the file as written.
+
+    Args:
+        stream: the open file.
+        sealed: how it is compressed.
+        known: its frames, if it is sealed and they are known; without them it is read from its beginning only.
+    """
+
+    def __init__(self, stream: BinaryIO, sealed: str, known: Sequence[Frame] = ()) -> None:
+        self._stream = stream
+        self._sealed = sealed
+        self.known = known
+        self._starts = [frame.start for frame in known]
+        self._latest: tuple[int, bytes] = (-1, b"")
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`, fewer at the end of the file. Raises OSError, LookupError."""
+        if not self._sealed:
+            return self._raw(start, end - start)
+        pieces = []
+        number = max(bisect_right(self._starts, start) - 1, 0)
+        while number < len(self.known) and (frame := self.known[number]).start < end:
+            block = self._block(number, frame)
+            pieces.append(block[max(start - frame.start, 0) : end - frame.start])
+            number += 1
+        return b"".join(pieces)
+
+    def _block(self, number: int, frame: Frame) -> bytes:
+        if self._latest[0] != number:
+            data = self._raw(frame.place, frame.size)
+            self._latest = number, frames.decompress(data, self._sealed, frame.end - frame.start)
+        return self._latest[1]
+
+    def _raw(self, place: int, size: int) -> bytes:
+        self._stream.seek(place)
+        return self._stream.read(size)
+
+    def pieces(self, start: int, size: int) -> Iterator[bytes]:
+        """All bytes from `start` on, `size` at a time. Raises OSError, LookupError."""
+        if not self._sealed or self.known:
+            while data := self.read(start, start + size):
+                yield data
+                start += len(data)
+            return
+        if start:
+            raise ValueError("the frames are not known")
+        whole = frames.stream(self._stream, self._sealed)
+        # Not more at once: what stands before a damage is to be read.
+        while data := whole.read(min(size, frames.FRAME_BYTES)):
+            yield data

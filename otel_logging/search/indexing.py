@@ -1,0 +1,321 @@
+"""Fills the index: reads lines that it does not know yet, in parts of about 64 KiB.
+
+Readers do this on their way, as much as is quick, and only the one who gets the lock; nobody waits for it. A part is
+never touched again. The last lines of a file become a part when there are enough of them or nothing has been added for
+a while; until then every reader reads them itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_logging.private_files import open_folder
+from otel_logging.search import frames
+from otel_logging.search import index as index_module
+from otel_logging.search.digest import Digest
+from otel_logging.search.files import TRACES, Source, StoreFile, opened
+from otel_logging.search.index import (
+    BIGGEST,
+    NAME,
+    Damaged,
+    Index,
+    Known,
+    Unusable,
+    key_of_call,
+    key_of_trace,
+    mark_of,
+    matches,
+    same_beginning,
+    sealed_identity,
+)
+from otel_logging.search.reading import LONGEST, parse, whole_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+LOCK: Final = "index.lock"
+_SECTION: Final = 8 * 1024 * 1024  # bytes of lines in one transaction
+_MARK: Final = 1024
+
+
+class Busy(Exception):  # noqa: N818 (nothing is wrong)
+    """Somebody else is indexing, or nobody can here."""
+
+
+@contextlib.contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """Hold the index's lock.
+
+    Raises:
+        Busy: somebody else holds it, or the platform has none.
+        OSError: the store cannot be written.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        raise Busy from None
+    with open_folder(store, make=False, for_owner=True) as folder:
+        descriptor = folder.open(LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Busy from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def catch_up(store: Path, files: Sequence[StoreFile], most: int) -> None:
+    """Index what is not known yet of these files, up to `most` bytes of lines. Never waits for others, never raises."""
+    try:
+        with locked(store):
+            try:
+                _catch_up(store, files, most)
+            except Damaged:
+                remove(store)
+                _catch_up(store, files, most)
+    except (Busy, Unusable, OSError):
+        pass  # without an index, or with less of one, the answer is the same
+
+
+def remove(store: Path) -> None:
+    """Remove the index. Others who have it open keep what they have. Raises OSError."""
+    with open_folder(store, make=False, for_owner=True) as folder:
+        for name in (NAME, NAME + "-wal", NAME + "-shm"):
+            folder.remove(name)
+
+
+def _catch_up(store: Path, files: Sequence[StoreFile], most: int) -> None:
+    index = Index(store, write=True)
+    try:
+        by_inode = {known.inode: known for known in index.files().values()}
+        for file in files:
+            try:
+                with opened(file) as (stream, form):
+                    most -= _File(index, stream, form, by_inode).catch_up(most)
+            except (OSError, LookupError):
+                continue  # the scan says why
+            if most <= 0:
+                return  # a file that was renamed may not have been met yet
+        _forget_what_is_gone(index, files)
+    finally:
+        index.close()
+
+
+def _forget_what_is_gone(index: Index, files: Sequence[StoreFile]) -> None:
+    if not files:
+        return
+    folder = files[0].name.partition("/")[0] + "/"
+    here = {file.name for file in files}
+    gone = [known for known in index.files().values() if known.name.startswith(folder) and known.name not in here]
+    for known in gone:
+        _forget(index, known)
+    if gone:
+        index.rows("BEGIN IMMEDIATE")
+        # Keys of parts that are gone cost only room; they go when they are many.
+        ((parts,),) = index.rows("SELECT count(*) FROM part")
+        ((newest,),) = index.rows("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'part'")
+        if newest > 4 * parts + 1000:
+            index.rows("DELETE FROM loc WHERE part NOT IN (SELECT id FROM part)")
+            index.rows("DELETE FROM name WHERE key NOT IN (SELECT key FROM loc)")
+        index.rows("COMMIT")
+        index.forget_files()
+
+
+def _forget(index: Index, known: Known) -> None:
+    index.rows("BEGIN IMMEDIATE")
+    for table in ("part", "frame", "digest"):
+        index.rows(f"DELETE FROM {table} WHERE file = ?", (known.id,))  # noqa: S608 (three constants)
+    index.rows("DELETE FROM file WHERE id = ?", (known.id,))
+    index.rows("COMMIT")
+    index.forget_files()
+
+
+class _File:
+    """One open file, and what is known of it."""
+
+    def __init__(self, index: Index, stream: BinaryIO, file: StoreFile, by_inode: dict[int, Known]) -> None:
+        self._index = index
+        self._stream = stream
+        self._file = file
+        self._about = os.fstat(stream.fileno())
+        self._source = Source(stream, file.sealed)
+        self._whole = self._about.st_size  # bytes as written, as far as it is known
+        self._known = self._find(by_inode)
+
+    def _find(self, by_inode: dict[int, Known]) -> Known | None:
+        """The row of this file: under its name, or, for one that was renamed by rotation, under its old one."""
+        index, file = self._index, self._file
+        known = index.files().get(file.name)
+        if known is not None and matches(known, file, self._stream):
+            if file.sealed:
+                self._use(index.frames(known.id))
+            return known
+        if file.sealed:
+            found = self._frames()
+            self._use(found)
+            if known is not None and self._whole >= known.indexed and same_beginning(known, self._source):
+                self._note_frames(known, found)
+                return known
+        elif known is None:
+            old = by_inode.get(self._about.st_ino)
+            if old is not None and matches(old, file, self._stream) and same_beginning(old, self._source):
+                index.rows("UPDATE file SET name = ? WHERE id = ?", (os.fsencode(file.name), old.id))
+                index.forget_files()
+                return index.files().get(file.name)
+        if known is not None:
+            _forget(index, known)
+        return None
+
+    def _frames(self) -> list[frames.Frame]:
+        self._stream.seek(0)
+        return [frame for frame, _ in frames.walk(self._stream, self._file.sealed)]
+
+    def _use(self, found: list[frames.Frame]) -> None:
+        self._source = Source(self._stream, self._file.sealed, found)
+        self._whole = found[-1].end if found else 0
+
+    def _note_frames(self, known: Known, found: list[frames.Frame]) -> None:
+        index = self._index
+        index.rows("BEGIN IMMEDIATE")
+        index.rows("DELETE FROM frame WHERE file = ?", (known.id,))
+        index.many("INSERT INTO frame VALUES(?, ?, ?, ?, ?)", [(known.id, *frame) for frame in found])
+        index.rows("UPDATE file SET sealed = ? WHERE id = ?", (sealed_identity(self._about), known.id))
+        index.rows("COMMIT")
+        index.forget_files()
+
+    def catch_up(self, most: int) -> int:
+        """Index up to about `most` bytes; returns how many."""
+        at = begin = self._known.indexed if self._known else 0
+        quiet = bool(self._file.sealed) or time.time() - self._about.st_mtime > index_module.QUIET_SECONDS
+        if self._whole - at < (1 if quiet else index_module.PART):
+            return 0
+        size = _SECTION
+        while at - begin < most:
+            data = self._source.read(at, min(at + size, self._whole))
+            last = at + len(data) >= self._whole
+            parts = list(_parts(data, rest=last and quiet))
+            if not parts:
+                if last or size >= LONGEST:
+                    break
+                size *= 4  # a line longer than what was read
+                continue
+            at = self._add(at, parts)
+            size = _SECTION
+        return at - begin
+
+    def _add(self, at: int, parts: list[bytes]) -> int:
+        index = self._index
+        index.rows("BEGIN IMMEDIATE")
+        if self._known is None:
+            self._known = self._new_row()
+        known, digest = self._known, Digest()
+        ((number,),) = index.rows("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'part'")
+        rows, locs, names = [], [], set()
+        lines, place = 0, at
+        paused = gc.isenabled()
+        gc.disable()  # what is parsed has no cycles, and is let go at once
+        try:
+            for number, part in enumerate(parts, number + 1):  # noqa: B020 (goes on from there)
+                found = _Part(self._file.name.startswith(TRACES), digest, part)
+                lines += found.lines
+                about = (found.first, found.last, found.worst, found.broken, found.odd)
+                rows.append((number, known.id, place, len(part), *about))
+                locs += [(key, number) for key in found.all_keys()]
+                names |= found.calls
+                place += len(part)
+        finally:
+            if paused:
+                gc.enable()
+        named = sorted((call.lower().encode("utf-8", "surrogatepass"), key_of_call(call)) for call in names)
+        index.many("INSERT INTO part VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        index.many("INSERT INTO loc VALUES(?, ?)", sorted(locs))
+        index.many("INSERT OR IGNORE INTO name VALUES(?, ?)", named)
+        index.rows("INSERT INTO digest VALUES(?, ?, ?)", (known.id, at, digest.dump()))
+        lines += known.lines
+        index.rows("UPDATE file SET indexed = ?, lines = ? WHERE id = ?", (place, lines, known.id))
+        index.rows("COMMIT")
+        index.forget_files()
+        self._known = known._replace(indexed=place, lines=lines)
+        return place
+
+    def _new_row(self) -> Known:
+        index, file, about = self._index, self._file, self._about
+        start = self._source.read(0, _MARK)
+        marked = min(len(start), max(start.rfind(b"\n") + 1, 1) if len(start) < _MARK else _MARK)
+        mark = mark_of(start[:marked])
+        sealed = sealed_identity(about) if file.sealed else ""
+        index.rows(
+            "INSERT INTO file(name, inode, sealed, mark, marked, indexed, lines) VALUES(?, ?, ?, ?, ?, 0, 0)",
+            (os.fsencode(file.name), about.st_ino, sealed, mark, marked),
+        )
+        ((number,),) = index.rows("SELECT last_insert_rowid()")
+        if file.sealed:
+            found = [(number, *frame) for frame in self._source.known]
+            index.many("INSERT INTO frame VALUES(?, ?, ?, ?, ?)", found)
+        return Known(number, file.name, about.st_ino, sealed, mark, marked, 0, 0)
+
+
+def _parts(data: bytes, *, rest: bool) -> Iterator[bytes]:
+    """The whole lines of `data` in parts; those at its end, too few for a part, only if `rest` is true."""
+    begin = 0
+    while True:
+        end = data.find(b"\n", begin + index_module.PART - 1) + 1
+        if not end:
+            break
+        yield data[begin:end]
+        begin = end
+    end = data.rfind(b"\n") + 1
+    if rest and end > begin:
+        yield data[begin:end]
+
+
+class _Part:
+    """What stands in one part."""
+
+    def __init__(self, spans: bool, digest: Digest, part: bytes) -> None:
+        self.calls: set[str] = set()
+        self._traces: set[str] = set()
+        self.broken = self.worst = 0
+        self.odd = False  # there is a line that must be looked at whatever is asked
+        self.first, self.last = BIGGEST, 0
+        lines = part.split(b"\n")
+        self.lines = len(lines) - 1
+        for line in lines:
+            payload = parse(line)
+            if payload is not None:
+                self._spans(digest, payload) if spans else self._records(digest, payload)
+            elif line.strip():
+                self.broken += 1
+                self.odd = True
+            if not self.odd and not whole_line(line):
+                self.odd = True
+
+    def _records(self, digest: Digest, payload: dict[str, Any]) -> None:
+        found = digest.add_records(payload)
+        if found:
+            self.calls.update([one[0] for one in found if one[0] is not None])
+            self._traces.update([one[1] for one in found if one[1] is not None])
+            times = [one[3] for one in found]
+            self.first = min(self.first, *times)
+            self.last = min(max(self.last, *times), BIGGEST)
+            self.worst = max(self.worst, *[one[4] for one in found])
+
+    def _spans(self, digest: Digest, payload: dict[str, Any]) -> None:
+        self.first, self.last = 0, BIGGEST
+        for span in digest.add_spans(payload):
+            if span.call_sid is not None:
+                self.calls.add(span.call_sid)
+            if span.trace_id is not None:
+                self._traces.add(span.trace_id)
+
+    def all_keys(self) -> set[int]:
+        """The keys of its calls and traces."""
+        return {key_of_call(call) for call in self.calls} | {key_of_trace(trace) for trace in self._traces}

@@ -1,0 +1,464 @@
+"""How the lines of a store are read: which parts of which files, in which order, each line parsed once.
+
+With an index, only parts that may hold what is wanted are read, and what is not indexed yet; without one, everything.
+The same lines come out, and the same is noted about them. Records and spans do not belong here.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_logging.search.files import LOGS, TRACES, Source, StoreFile, listed, opened
+from otel_logging.search.slices import Slicer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from otel_logging.search.digest import Digest
+    from otel_logging.search.frames import Frame
+    from otel_logging.search.index import Ids, Index, Known, Part
+    from otel_logging.search.local import Searched
+    from otel_logging.search.record import Record
+
+BLOCK: Final = 1024 * 1024
+LONGEST: Final = 256 * 1024 * 1024
+"""Bytes of a line; beyond this it is no line of ours, and must not fill the memory."""
+
+WORTH_AN_INDEX: Final = 1024 * 1024
+"""Bytes of a store; below this, reading everything is as quick."""
+
+AT_ONCE: Final = 64 * 1024 * 1024
+"""Bytes of lines that one reader adds to the index before it answers; what remains is read plainly."""
+
+_BRACE: Final = b"}"[0]
+_MOST_HELD: Final = 20_000  # parsed lines kept for the next scan
+_WORTH_SLICING: Final = 2000  # bytes of a line
+_REMEMBERED: Final = 64 * 1024 * 1024  # bytes of lines that one reading keeps parsed
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which records are of interest at all: from `since` on, before `until` (nanoseconds), at least of level `worst`.
+
+    `worst` counts from 0 for DEBUG to 4 for CRITICAL.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    worst: int = 0
+
+    def __bool__(self) -> bool:
+        return self.since is not None or self.until is not None or self.worst > 0
+
+
+class Plan(NamedTuple):
+    """What the index says about one open file: what it knows, and which parts of that are worth reading."""
+
+    known: Known
+    parts: list[Part]
+    frames: list[Frame]
+
+
+class Reading:
+    """What several scans of one question share: the files and the index as they were, and the lines already parsed.
+
+    Args:
+        store: the store's folder.
+        shared: more than one scan is to come.
+    """
+
+    def __init__(self, store: Path, *, shared: bool = False) -> None:
+        self.store = store
+        self._files: dict[str, tuple[list[StoreFile], list[tuple[str, str]], bool]] = {}
+        self._index: Index | None = None
+        self._asked = False
+        self._latest: dict[str, tuple[frozenset[int], tuple[bytes, ...], list[tuple[str, Any]], Searched]] = {}
+        self._slicer = Slicer()
+        self._lines: dict[tuple[str, int, int], list[Any]] = {}
+        self._room = _REMEMBERED
+        self.made: dict[int, tuple[Any, Record]] | None = {} if shared else None
+        """Records that were made once, for `otlp.records`; None where there is only one scan."""
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._without_index()
+        self.made = None
+        self._lines.clear()
+        self._latest.clear()
+
+    def files(self, folder: str, notes: Searched | None = None) -> list[StoreFile]:
+        """The files of a folder as they were when it was first asked; what could not be listed is noted."""
+        if folder not in self._files:
+            said = _Said()
+            self._files[folder] = listed(self.store, folder, said), said.problems, said.missed
+        files, problems, missed = self._files[folder]
+        if notes is not None:
+            for path, why in problems:
+                notes.problem(path, why)
+            notes.missed = notes.missed or missed
+        return files
+
+    def payloads(
+        self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
+    ) -> Iterator[tuple[str, Any]]:
+        """The parsed lines that may hold what is wanted, each with the name of its file."""
+        if ids is None or self.made is None:
+            yield from self._payloads(folder, wanted, ids, window, notes)
+            return
+        # A question about a call scans twice, and mostly for the same.
+        keys, needles, found, said = self._latest.get(folder, (frozenset(), (), [], notes))
+        if needles != tuple(wanted) or not ids.keys() <= keys:
+            found, said = [], type(notes)()
+            for each in self._payloads(folder, wanted, ids, window, said):
+                found.append(each)
+                yield each
+            self._latest[folder] = ids.keys(), tuple(wanted), found[:_MOST_HELD], said
+            if len(found) > _MOST_HELD:
+                del self._latest[folder]
+        else:
+            yield from found
+        notes.add(said)
+
+    def _payloads(
+        self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
+    ) -> Iterator[tuple[str, Any]]:
+        notes.store = str(self.store)
+        places: dict[int, list[Part]] = {}
+        if ids is not None:
+            places = self._places(ids)
+        elif window:
+            self._open_index(fill=0)
+        for file in self.files(folder, notes):
+            with _noting(file, notes), opened(file) as (stream, form):
+                notes.files += 1
+                plan = self._plan(stream, form, places if ids is not None else None, window)
+                for start, line, sure in _wanted_lines(_source(stream, form, plan), plan, wanted, notes):
+                    payload = (
+                        self._parsed(file.name, start, line, wanted, sliced=sure and folder == LOGS)
+                        if ids
+                        else parse(line)
+                    )
+                    if payload is None:
+                        notes.broken += 1
+                        notes.missed = True
+                    else:
+                        yield file.name, payload
+
+    def digests(self, folder: str, notes: Searched) -> Iterator[Digest]:
+        """What the lines amount to, stretch by stretch: out of the index what it knows, the rest made here."""
+        from otel_logging.search.digest import Digest
+
+        notes.store = str(self.store)
+        self._open_index(fill=2**62)
+        for file in self.files(folder, notes):
+            with _noting(file, notes), opened(file) as (stream, form):
+                notes.files += 1
+                plan, found, broken = self._known_digests(stream, form)
+                yield from found
+                if plan is not None:
+                    notes.broken += broken
+                    notes.missed = notes.missed or broken > 0
+                digest = Digest()
+                add = digest.add_spans if folder == TRACES else digest.add_records
+                for _, line, _ in _wanted_lines(_source(stream, form, plan), plan, (), notes):
+                    payload = parse(line)
+                    if payload is None:
+                        notes.broken += 1
+                        notes.missed = True
+                    else:
+                        add(payload)
+                yield digest
+
+    def _known_digests(self, stream: BinaryIO, form: StoreFile) -> tuple[Plan | None, list[Digest], int]:
+        from otel_logging.search.digest import Digest
+
+        plan = self._plan(stream, form, {}, Window())
+        if plan is not None and self._index is not None:
+            from otel_logging.search.index import Unusable
+
+            try:
+                found = [Digest.load(data) for data in self._index.digests(plan.known.id)]
+                return plan, found, self._index.broken(plan.known.id)
+            except (Unusable, ValueError):
+                self._without_index()
+        return None, [], 0
+
+    def _parsed(self, file: str, start: int, line: bytes, wanted: Sequence[bytes], *, sliced: bool) -> Any:
+        """The line parsed, or what is wanted of it, or None if it is broken; parsed once in a reading."""
+        if sliced and len(line) > _WORTH_SLICING and line[-1:] == b"}":
+            payload = self._slicer.payload(line, wanted)
+            if payload is not None:
+                return payload
+        key = (file, start, len(line))
+        held = self._lines.get(key)
+        if held is None:
+            held = [parse(line)]
+            self._room -= len(line)
+            if self._room > 0:
+                self._lines[key] = held
+        return held[0]
+
+    # The index
+
+    def _open_index(self, fill: int) -> None:
+        """Open the index once, after up to `fill` bytes of lines were added to it, if that pays."""
+        if self._asked:
+            return
+        self._asked = True
+        folders = [self.files(folder) for folder in (LOGS, TRACES)]
+        self._reopen()
+        if fill and self._behind(folders):
+            from otel_logging.search import indexing
+
+            self._without_index()
+            for files in folders:
+                indexing.catch_up(self.store, files, fill)
+            self._reopen()
+
+    def _reopen(self) -> None:
+        from otel_logging.search import index
+
+        try:
+            self._index = index.Index(self.store)
+            self._index.snapshot()
+        except (index.Unusable, OSError):
+            self._without_index()
+
+    def _behind(self, folders: list[list[StoreFile]]) -> bool:
+        """Whether there is something to add to the index, and it pays."""
+        from otel_logging.search import index
+
+        if self._index is None:
+            return _large(file for files in folders for file in files)
+        try:
+            return any(index.behind(self._index, file) for files in folders for file in files)
+        except index.Unusable:
+            return True
+
+    def _without_index(self) -> None:
+        if self._index is not None:
+            self._index.close()
+        self._index = None
+
+    def _places(self, ids: Ids) -> dict[int, list[Part]]:
+        from otel_logging.search.index import Unusable
+
+        self._open_index(fill=AT_ONCE)
+        try:
+            return {} if self._index is None else self._index.places(ids)
+        except Unusable:
+            self._without_index()
+            return {}
+
+    def _plan(
+        self,
+        stream: BinaryIO,
+        form: StoreFile,
+        places: dict[int, list[Part]] | None,
+        window: Window,
+    ) -> Plan | None:
+        """What to read of a file by the index; None: all of it. `places` of the ids looked for, if it is ids."""
+        if self._index is None or (places is None and not window):
+            return None
+        from otel_logging.search.index import Unusable, matches
+
+        try:
+            known = self._index.files().get(form.name)
+            if known is None or not matches(known, form, stream):
+                return None
+            found = self._index.frames(known.id) if form.sealed else []
+            if places is not None:
+                return Plan(known, places.get(known.id, []), found)
+            return Plan(known, self._index.parts(known.id, window.since, window.until, window.worst), found)
+        except Unusable:
+            self._without_index()
+            return None
+
+
+class _Said:
+    """Problems of a listing, to be told to each who asks."""
+
+    def __init__(self) -> None:
+        self.problems: list[tuple[str, str]] = []
+        self.missed = False
+
+    def problem(self, path: str, why: str) -> None:
+        self.problems.append((path, why))
+
+
+_current = threading.local()
+
+
+@contextmanager
+def one_reading(store: Path) -> Iterator[Reading]:
+    """Scans of this thread inside the block see the store's files and index as they were at its beginning."""
+    before: Reading | None = getattr(_current, "reading", None)
+    reading = Reading(store, shared=True)
+    _current.reading = reading
+    collecting = gc.isenabled()
+    gc.disable()  # thousands of records are made, none of them garbage: collecting would be a fifth of the time
+    try:
+        yield reading
+    finally:
+        if collecting:
+            gc.enable()
+        _current.reading = before
+        reading.close()
+
+
+@contextmanager
+def reading_of(store: Path) -> Iterator[Reading]:
+    """The reading that is under way, or one for this scan alone."""
+    shared: Reading | None = getattr(_current, "reading", None)
+    if shared is not None and shared.store == store:
+        yield shared
+        return
+    reading = Reading(store)
+    try:
+        yield reading
+    finally:
+        reading.close()
+
+
+def _large(files: Iterable[StoreFile]) -> bool:
+    room = WORTH_AN_INDEX
+    for file in files:
+        try:
+            size = os.stat(file.path, follow_symlinks=False).st_size  # noqa: PTH116 (a StoreFile has plain paths)
+        except OSError:
+            continue
+        room -= size * 8 if file.sealed else size
+        if room <= 0:
+            return True
+    return room <= 0
+
+
+@contextmanager
+def _noting(file: StoreFile, notes: Searched) -> Iterator[None]:
+    """What keeps a file from being read is noted; one that retention has removed meanwhile is none of the store's."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        notes.problem(file.name, error.strerror or type(error).__name__)
+        notes.missed = True
+    except LookupError as error:
+        notes.problem(file.name, str(error))
+        notes.missed = True
+
+
+def _source(stream: BinaryIO, form: StoreFile, plan: Plan | None) -> Source:
+    stream.seek(0)
+    return Source(stream, form.sealed, () if plan is None else plan.frames)
+
+
+def _wanted_lines(
+    source: Source, plan: Plan | None, wanted: Sequence[bytes], notes: Searched
+) -> Iterator[tuple[int, bytes, bool]]:
+    """The lines worth parsing, where they begin, and whether they are known to be JSON."""
+    start = 0
+    if plan is not None:
+        notes.bytes += plan.known.indexed
+        notes.lines += plan.known.lines
+        for begin, end, odd in plan.parts:
+            for place, line in lines_of(source.read(begin, end), wanted, notes):
+                yield begin + place, line, not odd
+        start = plan.known.indexed
+    for block_start, block in whole_blocks(source, start, notes):
+        notes.lines += block.count(b"\n")
+        for place, line in lines_of(block, wanted, notes):
+            yield block_start + place, line, False
+
+
+def whole_blocks(source: Source, start: int, notes: Searched) -> Iterator[tuple[int, bytes]]:
+    """The file from `start` to its last newline, in blocks of whole lines with their places."""
+    pending: list[bytes] = []
+    held = 0
+    too_long = False
+    at = start  # where the pending bytes begin
+    for data in source.pieces(start, BLOCK):
+        notes.bytes += len(data)
+        cut = data.rfind(b"\n") + 1
+        if not cut:
+            held += len(data)
+            too_long = too_long or held > LONGEST
+            pending = [] if too_long else [*pending, data]
+            continue
+        if too_long:
+            notes.broken += 1
+            notes.lines += 1
+            notes.missed = True
+            first = data.find(b"\n") + 1
+            yield at + held + first, data[first:cut]
+        else:
+            yield at, b"".join([*pending, data[:cut]])
+        at += held + cut
+        pending, held, too_long = ([data[cut:]], len(data) - cut, False) if cut < len(data) else ([], 0, False)
+    if held:
+        notes.unfinished += 1
+
+
+def lines_of(block: bytes, wanted: Sequence[bytes], notes: Searched) -> Iterator[tuple[int, bytes]]:
+    """The lines of a block worth parsing. Case is ignored: a superset, as the caller decides on the finished record."""
+    if not wanted:
+        place = 0
+        for line in block.split(b"\n"):
+            if line.strip():
+                yield place, line
+            place += len(line) + 1
+        return
+    # Broken lines are counted even where they are not wanted; those that are wanted count when they are parsed.
+    lowered = block.lower()
+    if not _all_closed(block):
+        odd = [line for line in block.split(b"\n") if line[-1:] != b"}"]
+        notes.broken += sum(1 for line in odd if not whole_line(line) and not _any(wanted, line.lower()))
+    starts: set[int] = set()
+    for needle in wanted:
+        place = lowered.find(needle)
+        while place >= 0:
+            starts.add(lowered.rfind(b"\n", 0, place) + 1)
+            end = lowered.find(b"\n", place)
+            place = lowered.find(needle, end) if end >= 0 else -1
+    for start in sorted(starts):
+        yield start, block[start : block.find(b"\n", start)]
+
+
+def _all_closed(block: bytes) -> bool:
+    """Whether every line ends with a brace."""
+    place = block.find(b"\n")
+    while place > 0:
+        if block[place - 1] != _BRACE:
+            return False
+        place = block.find(b"\n", place + 1)
+    return place < 0
+
+
+def _any(wanted: Sequence[bytes], line: bytes) -> bool:
+    return any(needle in line for needle in wanted)
+
+
+def whole_line(line: bytes) -> bool:
+    """Whether it looks like a JSON object, or is empty."""
+    line = line.strip()
+    return not line or (line.startswith(b"{") and line.endswith(b"}"))
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The line as an object of a kind we know, or None if it is broken. Bytes that are no UTF-8 are replaced."""
+    try:
+        try:
+            payload = json.loads(line)
+        except UnicodeDecodeError:
+            payload = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
