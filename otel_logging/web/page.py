@@ -18,7 +18,6 @@ from urllib.parse import quote
 
 from otel_logging.search import clock
 from otel_logging.search.text import harmless
-from otel_logging.search.turns import turns_of
 from otel_logging.web.rows import Because, Namer, Row, record_row, rows_of
 from otel_logging.web.timeline import BAR, COLUMNS, STRIP, timeline_of
 
@@ -143,7 +142,7 @@ def call_context(view: CallView, *, start: int = 0, most: int = MOST_ROWS) -> di
 
 def top_context(view: CallView) -> dict[str, Any]:
     """What `top.html` prints: of the records only what is counted or drawn, as it is made anew with each event."""
-    turns = turns_of(view.records, view.spans)
+    turns = view.turns
     pasted = view.call_sid or (view.trace_ids[0] if view.trace_ids else "")
     return {
         "view": view,
@@ -245,7 +244,7 @@ def _header(view: CallView) -> Header:
         dropped=dropped,
         first_error=_first_error(view),
         errors=view.levels.get("ERROR", 0) + view.levels.get("CRITICAL", 0),
-        notes=[*(harmless(note) for note in view.notes), *trouble],
+        notes=[*(harmless(note) for note in (*view.notes, *(skew.sentence() for skew in view.skews))), *trouble],
         searched=searched_line(view.searched),
     )
 

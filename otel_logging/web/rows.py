@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
@@ -13,15 +12,13 @@ from otel_logging.search.record import RECOVERED, as_text
 from otel_logging.search.text import harmless, harmless_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from otel_logging.search.call_view import CallView
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
 
 SHOWN = 1000  # characters of a message in its row; all of them stand in its details
-SILENCE = 3 * clock.NANOS
-DEAD_AIR = 10 * clock.NANOS
 TRIGGER = "otel_logging.trigger"
 _BESIDE = 4  # attributes shown in the row itself
 _BESIDE_LONG = 48
@@ -220,23 +217,15 @@ def span_row(span: Span, first: int) -> Row:
 
 def gap_rows(view: CallView) -> list[Row]:
     """A row wherever no service logged anything for 3 seconds, marked harder from 10 seconds on."""
-    times = sorted(record.time for record in view.records if record.time)
-    return [_gap(before, after, view.first) for before, after in pairs_apart(times, SILENCE)]
-
-
-def pairs_apart(times: Sequence[int], least: int) -> Iterator[tuple[int, int]]:
-    """Neighbours in a sorted list that are at least `least` nanoseconds apart."""
-    return ((a, b) for a, b in pairwise(times) if b - a >= least)
-
-
-def _gap(before: int, after: int, first: int) -> Row:
-    length = after - before
-    return Row(
-        kind="gap",
-        key=f"g{before}-{after}",
-        # Just behind the record before it, which the sort above keeps in front.
-        at=(before - first) / 1e6 + 1e-6,
-        when=clock.relative(before - first),
-        text=f"no record from any service for {clock.duration(length)}",
-        classes="dead" if length >= DEAD_AIR else "",
-    )
+    return [
+        Row(
+            kind="gap",
+            key=f"g{gap.start}-{gap.end}",
+            # Just behind the record before it, which the sort above keeps in front.
+            at=(gap.start - view.first) / 1e6 + 1e-6,
+            when=clock.relative(gap.start - view.first),
+            text=f"no record from any service for {clock.duration(gap.end - gap.start)}",
+            classes="dead" if gap.dead_air else "",
+        )
+        for gap in view.gaps
+    ]

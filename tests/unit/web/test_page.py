@@ -144,6 +144,17 @@ class TestHostile:
         assert ".." not in place.partition("?")[0]
 
 
+def test_clocks_that_disagree(store):
+    """A clock that cannot be right is said in the head; no record is moved."""
+    store.log("a", store.record("x", call=CALL))
+    store.trace("a", store.span("job", trace="a1" * 16, span="1" * 16, start=5, end=6, call=CALL))
+    child = store.span("work", trace="a1" * 16, span="2" * 16, parent="1" * 16, start=2, end=3, call=CALL)
+    store.trace("b", child, service="worker")
+    assert "the clock of worker is at least 3.0s behind that of media" in page.render_call_html(
+        find_call(store.root, CALL)
+    )
+
+
 class TestTurns:
     def test_parts_add_up(self):
         """The bars of a turn are as long as its wait, and their numbers add up to it, overlaps included."""
