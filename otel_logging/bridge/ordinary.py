@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from itertools import islice
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry._logs import LogRecord
 from opentelemetry.context import get_current
@@ -22,21 +22,27 @@ from opentelemetry.trace import TraceFlags, get_current_span
 from otel_logging.bridge import translate
 from otel_logging.bridge.values import MAX_NAME, MAX_TEXT, passes
 from otel_logging.export.entry import SIZE
+from otel_logging.policy import everywhere
 from otel_logging.policy.engine import KEPT
 
 if TYPE_CHECKING:
+    from opentelemetry._logs import SeverityNumber
+
     from otel_logging.bridge.scope import CallScope
     from otel_logging.policy.engine import PolicySet
 
 _OWN: Final = tuple(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _LAST_OWN: Final = _OWN[-1]
 _OWN_COUNT: Final = len(_OWN)
+_LAST_AT: Final = _OWN_COUNT - 1
 _INT64: Final = 1 << 63
 _SCALARS: Final = frozenset({bool, float, type(None)})
 # Extras under these names are moved or mean something; a record that has one goes the long way.
 _SPECIAL: Final = (
     translate.RESERVED_BY_BACKENDS
     | frozenset(translate.EVENT_NAME_KEYS)
+    | translate.OWN_FIELDS  # what a formatter or another handler has put there
+    | everywhere.PLAIN_KEYS
     | {"", "logger.name", "code.file.path", "code.function.name", "code.line.number"}
 )
 # What all OTel records that come this way have in common; None where the API's class is not made of what we know.
@@ -53,14 +59,33 @@ _KNOWN_API: Final = {
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
+class _Site(NamedTuple):
+    """What all ordinary records of one line of code have in common: its name and level, and where it stands."""
+
+    attributes: dict[str, Any]
+    size: int
+    severity: SeverityNumber
+    severity_text: str
+    policies: PolicySet  # to which its name is no secret
+
+
+# Learned from records that went the same way before; forgotten when they become too many.
+_sites: Final[dict[tuple[Any, ...], _Site]] = {}
+_extras: Final[dict[str, str | None]] = {}  # keys of extras, with what a text of theirs is searched by
+_MOST_SITES: Final = 4_096
+_MOST_EXTRAS: Final = 4_096
+
+
 def _is_text(value: Any, most: int) -> bool:
     """Whether `value` is a text as it is exported: of bounded length and without lone surrogates."""
     if type(value) is not str or len(value) > most:
         return False
-    if value.isascii():
-        return True
+    return value.isascii() or _encodes(value)
+
+
+def _encodes(text: str) -> bool:
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -80,56 +105,64 @@ def log_record(  # noqa: C901, PLR0912 (one pass; a function for each condition 
     fields = record.__dict__
     try:
         if (
-            not _KNOWN_API
-            or type(record) is not logging.LogRecord
+            type(record) is not logging.LogRecord
             or fields["exc_info"] is not None
             or fields["exc_text"] is not None
             or fields["stack_info"] is not None
-            or next(islice(fields, _OWN_COUNT - 1, None)) != _LAST_OWN
+            or next(islice(fields, _LAST_AT, None)) != _LAST_OWN
             or (call is not None and call.attributes)
         ):
             return None
-        body, args = fields["msg"], fields["args"]
+        body = fields["msg"]
         if type(body) is not str:
             return None
-        if args:
-            body = body % args
-        name, level, path, function = fields["name"], fields["levelno"], fields["pathname"], fields["funcName"]
-        size = len(body)
-        extras: dict[str, Any] = {}
-        if not _is_text(body, MAX_TEXT) or not _is_text(name, MAX_NAME):
+        if fields["args"]:
+            body %= fields["args"]
+        key = (
+            fields["name"],
+            fields["levelno"],
+            fields["levelname"],
+            fields["pathname"],
+            fields["lineno"],
+            fields["funcName"],
+        )
+        site = _sites.get(key)
+        if (site is None or site.policies is not policies) and (site := _site(key, policies)) is None:
             return None
-        for key, value in islice(fields.items(), _OWN_COUNT, None):
-            if type(key) is not str or key in _SPECIAL or not key.isascii() or len(key) > MAX_NAME:
+        size = site.size + len(body)
+        if not body.isascii() and not _encodes(body):
+            return None
+        attributes: dict[str, Any] = {}
+        text = body
+        for name, value in islice(fields.items(), _OWN_COUNT, None):
+            if name not in _extras and not _learn_extra(name):
                 return None
-            if key in translate.OWN_FIELDS:  # what a formatter or another handler has put there
-                continue
             kind = type(value)
             if kind is str:
-                if not _is_text(value, MAX_TEXT):
+                if not value.isascii() and not _encodes(value):
                     return None
                 size += len(value)
+                head = _extras[name]
+                if head is not None:
+                    text += head + value
             elif kind is int:
                 if not -_INT64 <= value < _INT64:
                     return None
+                head = _extras[name]
+                if head is not None:
+                    text += f"{head}{value}"
             elif kind not in _SCALARS:
                 return None
-            extras[key] = value
-        if type(path) is not str or type(function) is not str or type(fields["lineno"]) is not int:
-            return None
-        if not path.isascii() or not function.isascii() or len(path) > MAX_NAME or len(function) > MAX_NAME:
-            return None
-        severity = translate.SEVERITIES.get(level) if type(level) is int else None
+            attributes[name] = value
+        attributes.update(site.attributes)
         created = fields["created"]
-        if severity is None or type(created) is not float or not 0 <= created < translate.MOST_SECONDS:
-            return None
-        if not policies.leaves(body, extras) or policies.redact_name(name) != name:
-            return None
-        extras["logger.name"] = name
-        extras["code.file.path"] = path
-        extras["code.function.name"] = function
-        extras["code.line.number"] = fields["lineno"]
-        if most is not None and len(extras) >= most:
+        if (
+            size > MAX_TEXT
+            or type(created) is not float
+            or not 0 <= created < translate.MOST_SECONDS
+            or (most is not None and len(attributes) >= most)
+            or not policies.leaves(text)
+        ):
             return None
         context = get_current()
         span = get_current_span(context).get_span_context()
@@ -142,18 +175,51 @@ def log_record(  # noqa: C901, PLR0912 (one pass; a function for each condition 
             trace_id=span.trace_id,
             span_id=span.span_id,
             trace_flags=span.trace_flags,
-            severity_text=translate.severity_text(fields["levelname"]),
-            severity_number=severity,
+            severity_text=site.severity_text,
+            severity_number=site.severity,
             body=body,
-            attributes=extras,
+            attributes=attributes,
         )
-        made.__dict__[SIZE] = size + len(name) + len(path) + len(function)
-        _join(made, extras, call)
+        made.__dict__[SIZE] = size
+        _join(made, attributes, call)
     except BaseException as error:
         if passes(error):
             raise
         return None  # whatever it is, the long way has an answer to it
     return made
+
+
+def _site(key: tuple[Any, ...], policies: PolicySet) -> _Site | None:
+    """Learn a line of code; None if there is anything special about it."""
+    name, level, level_name, path, line, function = key
+    severity = translate.SEVERITIES.get(level) if type(level) is int else None
+    if severity is None or type(line) is not int or not _KNOWN_API:
+        return None
+    if not (_is_text(name, MAX_NAME) and _is_text(path, MAX_NAME) and _is_text(function, MAX_NAME)):
+        return None
+    if type(level_name) is not str or policies.redact_name(name) != name:
+        return None
+    found = _Site(
+        {"logger.name": name, "code.file.path": path, "code.function.name": function, "code.line.number": line},
+        len(name) + len(path) + len(function),
+        severity,
+        translate.severity_text(level_name),
+        policies,
+    )
+    if len(_sites) >= _MOST_SITES:
+        _sites.clear()
+    _sites[key] = found
+    return found
+
+
+def _learn_extra(name: Any) -> bool:
+    """Learn the name of an extra; False if there is anything special about it."""
+    if type(name) is not str or name in _SPECIAL or not name.isascii() or len(name) > MAX_NAME:
+        return False
+    if len(_extras) >= _MOST_EXTRAS:
+        _extras.clear()
+    _extras[name] = everywhere.head_of(name)
+    return True
 
 
 def _join(made: LogRecord, attributes: dict[str, Any], call: CallScope | None) -> None:

@@ -431,10 +431,10 @@ class Pipeline:
             if len(self._loggers) >= _MAX_LOGGERS:
                 name = _OVERFLOW_LOGGER
             logger = self._loggers[name] = self.provider.get_logger(self.policies.redact_name(name))
-        attribute_limit.keep(log_record, self.most_attributes)  # what a call or an override has added since
-        redact.transform(self.policies, log_record, scope_name=name, resource=self.resource)  # what was remembered
         if self.direct is not None and self.direct.take(log_record, logger):
             return
+        attribute_limit.keep(log_record, self.most_attributes)  # what a call or an override has added since
+        redact.transform(self.policies, log_record, scope_name=name, resource=self.resource)  # what was remembered
         sdk_record: Any = direct.writable(log_record, logger) or log_record
         logger.emit(sdk_record)
         if self._foreign:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_logging.policy import transform
 from otel_logging.policy.compiler import Compiled, Patterns
@@ -284,11 +284,11 @@ class PolicySet:
         self.redact(view)
         return any(now is not then for now, then in zip(transform.snapshot(view), start, strict=True))
 
-    def leaves(self, body: str, attributes: Mapping[str, Any]) -> bool:
-        """Whether `transform` would surely leave a record of this body and these attributes as it is. May raise."""
+    def leaves(self, text: str) -> bool:
+        """Whether `transform` would surely leave a record of these texts as it is; see `everywhere`. May raise."""
         if not self.has_transforms:
             return True
-        return self._only_everywhere and self._everywhere.leaves(body, attributes)
+        return self._only_everywhere and self._everywhere.leaves(text)
 
     def redact(self, view: LogView) -> None:
         """Carry out the policies that hold for every text, and no others. Never raises."""

@@ -35,7 +35,7 @@ OWN_KEYS: Final = frozenset(
     }
 )  # fmt: skip
 # Their names say nothing about what stands in them.
-_PLAIN_KEYS: Final = frozenset({"exception.message", "exception.stacktrace", "code.stacktrace"})
+PLAIN_KEYS: Final = frozenset({"exception.message", "exception.stacktrace", "code.stacktrace"})
 # Call ids, trace ids, digests, UUIDs, times: what searching and joining depend on.
 SPARED: Final = (
     r"(?i)\b[A-Z]{2}[0-9a-f]{32}\b"
@@ -116,10 +116,13 @@ class Everywhere:
             self._names[name] = found
         return found
 
-    def leaves(self, body: str, attributes: Mapping[str, Any]) -> bool:
-        """Whether `redact` would surely leave a record as it is; False where it has to be asked. May raise."""
+    def leaves(self, text: str) -> bool:
+        """Whether `redact` would surely leave a record as it is, all of whose texts are in `text`. May raise.
+
+        That is its body and, for each attribute that `head_of` gives a head, the head and the value.
+        """
         look = self._first_look
-        return look is not None and not look(_joined(body, attributes))
+        return look is not None and not look(text)
 
     def redact(self, view: LogView) -> None:
         """Redact body and attributes of a record that is kept. Never raises; what fails is charged to its policy."""
@@ -182,7 +185,7 @@ class Everywhere:
 
     def _of_key(self, text: str, key: str, rules: Sequence[_Rule], used: set[int]) -> str:
         """The value of an attribute, which patterns see together with its key."""
-        if not key or key in _PLAIN_KEYS:
+        if not key or key in PLAIN_KEYS:
             return self._text(text, rules, used)
         head = f"\n{key}="  # an empty line before it is what patterns know an attribute by
         whole = head + text
@@ -235,10 +238,15 @@ def _joined(body: Any, attributes: Mapping[str, Any]) -> str:
             continue
         kind = type(value)
         if kind is str or kind is int:
-            parts.append(value if key in _PLAIN_KEYS else f"\n{key}={value}")
+            parts.append(value if key in PLAIN_KEYS else f"\n{key}={value}")
         elif value is not None and kind is not bool and kind is not float:
             parts += _flat(value, str(key))
     return "\n".join(parts)
+
+
+def head_of(key: str) -> str | None:
+    """What stands before an attribute's value in the text that `Everywhere.leaves` takes; None: it is not in there."""
+    return None if key in OWN_KEYS else f"\n\n{key}="
 
 
 def _flat(value: Any, key: str, depth: int = 0) -> Iterator[str]:

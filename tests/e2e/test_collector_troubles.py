@@ -198,7 +198,12 @@ def test_full_disk(tmp_path, name):
         case.until_said("no space left on device")
         assert known("is overloaded or restarting (503); records are kept in …")
         assert "is overloaded or restarting (503); records are kept in" in case.app.said()
-        assert case.app.balance()["held"] > 0
+        # What was refused may have found room meanwhile, in pages that the queue had given back.
+        while not case.app.balance()["held"]:
+            assert batches < 120, case.collector.describe()
+            case.log(f"b{batches}", 200)
+            case.app.do("flush 0.5")
+            batches += 1
         case.end.sink.accept()
         case.until_all()
         assert case.app.balance()["dropped"] == {}

@@ -158,7 +158,7 @@ def test_what_services_log_goes_the_short_way(extras, sid):
     assert made.attributes.get("call_sid") == sid
 
 
-@pytest.mark.parametrize("odd", ["exception", "stack", "exc_text", "path", "time", "level", "fields"])
+@pytest.mark.parametrize("odd", ["exception", "stack", "exc_text", "time", "level", "fields"])
 def test_what_is_not_ordinary_goes_the_long_way(odd):
     """Whatever is special about a record is decided in one place only."""
     record = _record("server.media", 20, ("turn", ()), {}, odd)

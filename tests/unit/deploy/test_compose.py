@@ -121,7 +121,8 @@ def test_our_commands_are_understood(name):
     if verb == "demo":
         parts.parser(rest[0]).parse_args(rest[1:])
     else:
-        importlib.import_module(f"otel_logging.cli.{verb}")._parser().parse_args(rest)
+        module = importlib.import_module(f"otel_logging.cli.{verb}")
+        (module.parser if hasattr(module, "parser") else module._parser)().parse_args(rest)
 
 
 @pytest.mark.parametrize("name", OURS)
