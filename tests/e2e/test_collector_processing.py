@@ -376,6 +376,25 @@ class TestDatadog:
 class TestCloudWatch:
     """What goes to CloudWatch stays JSON and stays acceptable."""
 
+    def test_what_grows_as_json_is_cut_by_what_it_comes_to(self, tmp_path):
+        """Texts of characters that JSON writes as six bytes, and many long attributes, still make one whole event."""
+        with back_end("cloudwatch", tmp_path / "cloud") as cloud:
+            with Collector(tmp_path / "c", *LOCAL, *cloud.configs[1:], env=cloud.env) as collector:
+                many = {f"k{number}": "x" * 30_000 for number in range(12)}
+                worst = {f"k{number}": "<" * 30_000 for number in range(250)}
+                send(
+                    collector,
+                    record("body" + "<" * 100_000, {"call_sid": CALL}),
+                    record("nul " + "\x01" * 40_000, {"call_sid": CALL, **many}),
+                    record("many", {"call_sid": CALL, **many}),
+                    record("wors" + "&" * 100_000, {"call_sid": CALL, "exception.stacktrace": "<" * 90_000, **worst}),
+                )
+                collector.until(lambda: len(cloud.stored()) == 4, "four events")
+            stored = {log.message[:4]: log for log in cloud.stored()}
+            assert not any(log.cut for log in stored.values())
+            assert {log.attributes["call_sid"] for log in stored.values()} == {CALL}
+            assert stored["wors"].attributes["exception.stacktrace"].endswith("… [cut]")
+
     def test_sizes_times_and_streams(self, tmp_path):
         """A huge record is whole JSON below 256 KiB, an old one is dated now, a stream's name is an allowed one."""
         with back_end("cloudwatch", tmp_path / "cloud") as cloud:
