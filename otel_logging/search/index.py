@@ -197,6 +197,9 @@ class Index:
         if version != (SCHEMA,):
             self.close()
             raise Damaged("it is of another version")
+        if not _whole(path):
+            self.close()
+            raise Damaged("it has been cut")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -288,6 +291,22 @@ class Index:
         for row in rows:
             _check(row, (bytes,))
         return [row[0] for row in rows]  # type: ignore[misc]
+
+
+def _whole(path: str) -> bool:
+    """Whether a database has all the pages that it says it has: SQLite reads the missing part of one as zeros.
+
+    Page size and count: https://www.sqlite.org/fileformat2.html, 1.3. While somebody writes, this may be wrong for a
+    moment, which costs the index and no answer.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 (see `Index`)
+        head = file.read(100)
+        size = os.fstat(file.fileno()).st_size
+    if len(head) < 100:
+        return not head
+    page = int.from_bytes(head[16:18], "big")
+    page = 65_536 if page == 1 else page
+    return page > 0 and size % page == 0 and size >= page * int.from_bytes(head[28:32], "big")
 
 
 def _by_file(found: Iterable[tuple[int, ...]]) -> dict[int, list[Part]]:

@@ -182,6 +182,8 @@ class Reading:
 
             try:
                 found = [Digest.load(data) for data in self._index.digests(plan.known.id)]
+                if plan.known.indexed and not found:
+                    raise ValueError("a file that is known amounts to something")
                 return plan, found, self._index.broken(plan.known.id)
             except (Unusable, ValueError):
                 self._without_index()

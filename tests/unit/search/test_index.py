@@ -132,6 +132,19 @@ class TestWhoMakesIt:
         assert len(find_call(large.root, CALL).records) == 1
         index.Index(large.root).close()
 
+    def test_one_that_was_cut(self, large):
+        """Wherever an index was cut off, it is noticed, and the answers are what they were."""
+        before = [(call.call_sid, call.records) for call in overview(large.root).calls]
+        whole = (large.root / index.NAME).read_bytes()
+        assert len(whole) > 8 * 4096
+        for page in range(0, len(whole), 4096):
+            for cut in (page + 100, page + 4000):
+                (large.root / index.NAME).write_bytes(whole[:cut])
+                with pytest.raises(index.Damaged):
+                    index.Index(large.root)
+                assert [(call.call_sid, call.records) for call in overview(large.root).calls] == before
+                assert len(find_call(large.root, CALL).records) == 1
+
     def test_removed_files_are_forgotten(self, large):
         """What retention has removed is not in the index any more."""
         find_call(large.root, CALL)
