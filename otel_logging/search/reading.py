@@ -182,11 +182,12 @@ class Reading:
 
             try:
                 found = [Digest.load(data) for data in self._index.digests(plan.known.id)]
-                if plan.known.indexed and not found:
-                    raise ValueError("a file that is known amounts to something")
-                return plan, found, self._index.broken(plan.known.id)
+                broken = self._index.broken(plan.known.id)
             except (Unusable, ValueError):
-                self._without_index()
+                found, broken = [], 0
+            if found or not plan.known.indexed:
+                return plan, found, broken
+            self._without_index()  # a file that is known amounts to something
         return None, [], 0
 
     def _lines_of(
