@@ -10,6 +10,7 @@ Hot path: a tally is counted without a lock.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
@@ -17,20 +18,25 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_logging.bridge.ledger import ledger
+from otel_logging.bridge.ring import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_logging.bridge.memory import CallMemory
+    from otel_logging.bridge.ring import Why
 
 _MAX_FATES: Final = 4096  # distinct outcomes of all policies that were ever in force; what comes then goes the long way
 _MANY_GONE: Final = 256  # ended calls whose tallies nobody has asked for
 
 
 class Fate:
-    """One outcome. `index` is where its tally stands in a page; `rated` says that it holds only until a window ends."""
+    """One outcome, of lines of level INFO.
 
-    __slots__ = ("hit", "index", "missed", "rated", "reason")
+    `index` is where its tally stands in a page; `rated` says that it holds only until a window ends.
+    """
+
+    __slots__ = ("hit", "index", "missed", "rated", "reason", "why")
 
     single: Final = True  # as of `known.Template`: a constant text is one thing
 
@@ -40,9 +46,10 @@ class Fate:
         self.hit = hit
         self.missed = missed
         self.rated = rated
+        self.why: Why = (logging.INFO, reason)
 
 
-class Tally:
+class Tally(Place):
     """How often one fate befell lines of one call, and how much of that is in the books.
 
     Attributes:
@@ -55,6 +62,7 @@ class Tally:
     __slots__ = ("fate", "n", "settled", "until")
 
     def __init__(self, fate: Fate) -> None:
+        super().__init__()
         self.fate = fate
         self.n = 0
         self.settled = 0
@@ -110,6 +118,13 @@ def disarm_all() -> None:
             memory = reference()
             if memory is not None:
                 memory.shut()
+
+
+def let_go(memory: CallMemory) -> None:
+    """Hold no reference to the application's spans any more: the call has ended."""
+    for places in (memory.tallies, memory.constants.values(), memory.templates.values()):
+        for place in list(places or ()):
+            place.context = None
 
 
 def settle(memory: CallMemory) -> None:

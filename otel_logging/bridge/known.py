@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import fates, translate
+from otel_logging.bridge.ring import Place
 from otel_logging.policy import shapes
 from otel_logging.policy.blind import ALIKE, Blindness
 from otel_logging.policy.patterns import BadPattern
@@ -39,14 +40,21 @@ _PLAIN: Final = frozenset({int, str, float, bool})  # rendering them runs no cod
 _CONVERSION: Final = re.compile(r"%(?:%|[-+ #0]*\d*(?:\.\d+)?([a-zA-Z]))")
 
 
-class Counted:
-    """A template with one number in one call: how far the number may go, and what counts it."""
+class Line(Place):
+    """A constant text, or a template with one number, in one call: how far the number may go, and what counts it.
 
-    __slots__ = ("below", "tally")
+    `text` is that very object: as long as it is the same one, nobody need ask whether it is a plain text. `decimal`
+    says that the template prints whatever fits as a whole number (`%d`).
+    """
 
-    def __init__(self, below: int, tally: Tally) -> None:
-        self.below = below
+    __slots__ = ("below", "decimal", "tally", "text")
+
+    def __init__(self, text: str, tally: Tally, *, below: int = 0, decimal: bool = False) -> None:
+        super().__init__()
+        self.text = text
         self.tally = tally
+        self.below = below
+        self.decimal = decimal
 
 
 class Template:
@@ -54,16 +62,18 @@ class Template:
 
     Attributes:
         single: whether it takes one whole number, and needs no rendering for numbers from 0 up to `below`.
+        decimal: whether it prints whatever it takes as whole numbers.
         fate: what becomes of the message then.
         limits: below which each number must be for that, where there are several; empty where it is not known.
     """
 
-    __slots__ = ("_fits", "_known", "_template", "_tries", "below", "fate", "limits", "single")
+    __slots__ = ("_fits", "_known", "_template", "_tries", "below", "decimal", "fate", "limits", "single")
 
     def __init__(self, template: str, known: Known) -> None:
         self._template = template
         self._known = known
         self.single = False
+        self.decimal = all(kind in "diu" for kind in _CONVERSION.findall(template) if kind)
         self.below = 0
         self.fate: Fate | None = None
         self.limits: tuple[int, ...] = ()

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from otel_logging import trouble
 
+_NO_LINES: Final[dict[str, Any]] = {}  # never written to
+
 
 class CallMemory:
     """The bridge's own page about one call.
@@ -28,7 +30,7 @@ class CallMemory:
             gate's short way counts is in here only after `fates.settle`.
         tallies: where the gate's short way counts, None before the first such line (see `fates`).
         page: the same while lines of this call may go the short way, else None.
-        constants: of the short way: constant texts, with what counts them, None for none.
+        constants: of the short way: constant texts, with what counts them; written to only where it is not empty.
         templates: the same for templates with one number.
         open_until: monotonic seconds; until then everything of this call passes, because of `open_reason`.
     """
@@ -60,8 +62,7 @@ class CallMemory:
         self.counts: dict[str, int] = {}
         self.tallies: Any = None
         self.page: Any = None
-        self.constants: dict[str, Any] | None = None
-        self.templates: dict[str, Any] | None = None
+        self.constants = self.templates = _NO_LINES
         self.open_until = 0.0
         self.open_reason = ""
         self.ended = False
@@ -82,7 +83,7 @@ class CallMemory:
     def shut(self) -> None:
         """Nothing goes the short way any more."""
         self.page = None
-        self.constants = self.templates = None
+        self.constants = self.templates = _NO_LINES
 
     def went_wrong(self, how: str) -> None:
         """Something went wrong with the call that no record tells of: an exception left it, its stream broke off."""

@@ -14,15 +14,17 @@ is not found goes the long way, which knows everything better.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
 from time import time_ns
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import entries, fates, scope, suppressed
 from otel_logging.bridge.fates import Fate, Tally
-from otel_logging.bridge.known import LONGEST, Counted
+from otel_logging.bridge.known import LONGEST, Line
 from otel_logging.bridge.pipeline import thread
 from otel_logging.policy.blind import ALIKE
 
@@ -63,11 +65,16 @@ def {name}(self, {head}msg, *args, **kwargs):
         _thread.trigger = None
 """
 
-_REMEMBER: Final = """context = _context()
-ids = ring.ids if context is ring.context else ring.look(context)
+_REMEMBER: Final = """ring = {memory}.ring
+context = _context()
+now = _now()
+if {place}.context is context and {place}.logger is self:
+    site = {place}.site
+else:
+    site = ring.site({place}, self, context, {why}, {template})
 pending = ring.pending
-pending.append((_now(), {level}, self.name, {text}, ids, {reason}, {numbers}))
-if len(pending) >= ring.chunk:
+pending += (now, {text}, site)
+if len(pending) >= ring.full:
     _roll(ring)"""
 
 _AT_FIRST_SIGHT: Final = """try:
@@ -75,68 +82,65 @@ _AT_FIRST_SIGHT: Final = """try:
     except AttributeError:
         _meet(self)
         texts = None
-    if texts is not None and type(msg) is str and not kwargs and not self.disabled:
+    if texts is not None and not kwargs and not self.disabled:
         try:
             call = _current()
-            if call is None:
-                memory = _outside
-            else:
-                memory = call.memory
-            if args is _no_args:
-                known = memory.constants
-                if known is not None:
-                    tally = known.get(msg)
-                    if tally is not None:
-                        ring = memory.ring
-                        if ring is not None:
-                            {constant}
-                        tally.n += 1
-                        return
-                fate = kind = texts.get(msg) if texts else None
-                if fate is None:
-                    fate = _shapes.get(msg.encode().translate(_alike))
-                text = msg
-            else:
-                known = memory.templates
-                if known is not None:
-                    counted = known.get(msg)
-                    if counted is not None:
+            if call is not None:
+                if args:
+                    line = call.memory.templates.get(msg)
+                    if line is not None and line.text is msg:
                         number, = args
-                        if type(number) is int and 0 <= number < counted.below:
-                            tally = counted.tally
-                            ring = memory.ring
-                            if ring is not None:
-                                ring.extras = True
-                                {numbers}
-                            tally.n += 1
+                        if {whole} and 0 <= number < line.below:
+                            {numbers}
+                            line.tally.n += 1
                             return
-                kind = _templates.get(msg)
-                if kind is None:
-                    fate = None
-                elif kind.single and type(args[0]) is int and 0 <= args[0] < kind.below and len(args) == 1:
-                    fate = kind.fate
-                    text = None
-                else:
-                    fate, text = kind.judge(args)
-            page = memory.page
-            if fate is not None and page is not None:
-                tally = page[fate.index]
-                if not fate.rated or _clock() < tally.until:
-                    ring = memory.ring
-                    if ring is None:
-                        pass
-                    elif text is None:
-                        ring.extras = True
-                        {unrendered}
+                elif texts:
+                    line = call.memory.constants.get(msg)
+                    if line is not None and line.text is msg:
+                        {constant}
+                        line.tally.n += 1
+                        return
+            if type(msg) is str:
+                if args:
+                    kind = _templates.get(msg)
+                    if kind is None:
+                        fate = None
+                    elif kind.single and type(args[0]) is int and 0 <= args[0] < kind.below and len(args) == 1:
+                        fate = kind.fate
+                        text = None
                     else:
-                        {text}
-                    tally.n += 1
-                    if kind is not None and kind.single and not fate.rated:
-                        _shorten(memory, self, texts, msg, kind, tally)
-                    return
+                        fate, text = kind.judge(args)
+                else:
+                    fate = kind = texts.get(msg) if texts else None
+                    if fate is None:
+                        fate = _fate_of(msg.encode().translate(_alike))
+                    text = msg
+                memory = _outside if call is None else call.memory
+                page = memory.page
+                if fate is not None and page is not None:
+                    tally = page[fate.index]
+                    if not fate.rated or _clock() < tally.until:
+                        {remember}
+                        tally.n += 1
+                        if kind is not None and kind.single and not fate.rated:
+                            _shorten(memory, self, texts, msg, kind, tally)
+                        return
         except Exception:
-            pass  # a lone surrogate, a template that does not fit: the long way copes
+            pass  # a lone surrogate, a template that does not fit, no ring any more: the long way copes
 """
+
+_REMEMBER_IF_IN_CALL: Final = """if call is None:
+    pass
+elif text is None:
+    ring = memory.ring
+    context = _context()
+    ids = ring.ids if context is ring.context else ring.look(context)
+    pending = ring.pending
+    pending += (_now(), args if len(args) > 1 else args[0], (self.name, ids, fate.why, msg, ()))
+    if len(pending) >= ring.full:
+        _roll(ring)
+else:
+    {text}"""
 
 _MAX_SHORTENED: Final = 256  # constants and templates of one call
 _MAX_CONSTANTS: Final = 1024  # of one logger
@@ -147,18 +151,22 @@ _BELOW_AT_FIRST_SIGHT: Final = """try:
         _meet(self)
         silent = False
     if silent:
-        call = _current()
-        if call is None:
-            return
-        memory = call.memory
-        ring = memory.ring
-        if (
-            ring is not None and memory.page is not None and type(msg) is str and args is _no_args and not kwargs
-            and len(msg) <= {longest} and not self.disabled
-        ):
-            {remember}
-            return
+        {remember}
 """
+
+_BELOW: Final = """call = _current()
+if call is None:
+    return
+memory = call.memory
+if (
+    memory.page is not None and type(msg) is str and not args and not kwargs
+    and len(msg) <= {longest} and not self.disabled
+):
+    try:
+        {remember}
+        return
+    except AttributeError:
+        pass  # no ring any more: the long way copes"""
 
 _CHECK_LEVEL: Final = """if not isinstance(level, int):
         return _bad_level(level)"""
@@ -178,15 +186,15 @@ def _no_ring(_ring: object) -> None:
 _names: Final[dict[str, Any]] = {
     "_alike": ALIKE,
     "_bad_level": _bad_level,
+    "_below_debug": (logging.DEBUG, None),
     "_clock": None,
     "_context": None,
     "_current": scope.current.get,
     "_meet": None,
-    "_no_args": (),
     "_now": time_ns,
     "_outside": suppressed.outside,
     "_roll": _no_ring,
-    "_shapes": {},
+    "_fate_of": {}.get,
     "_shorten": None,
     "_templates": {},
     "_thread": thread,
@@ -203,34 +211,51 @@ def make(name: str, original: Any, passes: Callable[..., bool], below: Callable[
         below: the same of a message below its logger's level, within a call.
     """
     _names["_passes"], _names["_below"] = passes, below
-    level = str(_LEVELS.get(name, "level"))
-    first = ""
-    if name == _SHORT:
-        first = _AT_FIRST_SIGHT.format(
-            mark=_MARK,
-            constant=_remember(28, level, "msg", "tally.fate.reason", "_no_args"),
-            numbers=_remember(32, level, "msg", "tally.fate.reason", "args"),
-            unrendered=_remember(24, level, "msg", "fate.reason", "args"),
-            text=_remember(24, level, "text", "fate.reason", "_no_args"),
-        )
-    elif name == "debug":
-        remember = _remember(12, level, "msg", "None", "_no_args")
-        first = _BELOW_AT_FIRST_SIGHT.format(silent=_SILENT, longest=LONGEST, remember=remember)
-    elif name == "log":
-        first = _CHECK_LEVEL
-    head = "level, " if name == "log" else ""
-    source = _METHOD.format(name=name, level=level, head=head, first=first)
     made: dict[str, Any] = {}
-    exec(compile(source, SOURCE_FILE, "exec"), _names, made)  # noqa: S102 (our own template; see the module's docstring)
+    exec(_compiled(name, remembers=_recorder is not None), _names, made)  # noqa: S102 (our own template, see above)
     method = made[name]
     method.__doc__ = original.__doc__
     method.__qualname__ = f"Logger.{name}"
+    _made[name] = method
     return method
 
 
-def _remember(indent: int, level: str, text: str, reason: str, numbers: str) -> str:
+@functools.cache
+def _compiled(name: str, *, remembers: bool) -> CodeType:
+    """The code of a module that defines the method; without a recorder, it has no line about rings."""
+    level = str(_LEVELS.get(name, "level"))
+    first = ""
+    if name == _SHORT:
+        constant = numbers = remember = ""
+        whole = "(line.decimal or type(number) is int)"
+        if remembers:
+            whole = "type(number) is int"  # as only such ones are kept
+            constant = _remember(24, "call.memory", "line", "msg", "line.tally.fate.why", "None")
+            numbers = _remember(28, "call.memory", "line", "number", "line.tally.fate.why", "msg")
+            text = _remember(4, "memory", "tally", "text", "fate.why", "None")
+            remember = _indented(24, _REMEMBER_IF_IN_CALL.format(text=text))
+        first = _AT_FIRST_SIGHT.format(mark=_MARK, whole=whole, constant=constant, numbers=numbers, remember=remember)
+    elif name == "debug":
+        keep = _remember(8, "memory", "ring.below", "msg", "_below_debug", "None")
+        remember = _BELOW.format(longest=LONGEST, remember=keep) if remembers else "return"
+        first = _BELOW_AT_FIRST_SIGHT.format(silent=_SILENT, remember=_indented(8, remember))
+    elif name == "log":
+        first = _CHECK_LEVEL
+    head = "level, " if name == "log" else ""
+    return compile(_METHOD.format(name=name, level=level, head=head, first=first), SOURCE_FILE, "exec")
+
+
+def _function_code(module: CodeType) -> CodeType:
+    """The code of the one function that a module defines."""
+    return next(one for one in module.co_consts if isinstance(one, CodeType))
+
+
+def _remember(indent: int, memory: str, place: str, text: str, why: str, template: str) -> str:
     """The lines that put a message into a ring, for a place so many spaces deep."""
-    lines = _REMEMBER.format(level=level, text=text, reason=reason, numbers=numbers)
+    return _indented(indent, _REMEMBER.format(memory=memory, place=place, text=text, why=why, template=template))
+
+
+def _indented(indent: int, lines: str) -> str:
     return lines.replace("\n", "\n" + " " * indent)
 
 
@@ -242,11 +267,13 @@ def bind(known: Known | None, recorder: Recorder | None) -> None:
         _recorder = recorder
         fates.disarm_all()
         _shut = known is None
+        for name, method in _made.items():
+            method.__code__ = _function_code(_compiled(name, remembers=recorder is not None))
     if known is not None and known.policies is not None:
         suppressed.outside.page = fates.page_of(suppressed.outside)
         _names["_clock"] = known.policies.clock
     _names.update(
-        _shapes={} if known is None else known.shapes,
+        _fate_of=({} if known is None else known.shapes).get,
         _templates={} if known is None else known.templates,
         _context=entries.context_getter(),
         _roll=recorder.roll if recorder is not None else _no_ring,
@@ -259,6 +286,7 @@ _lock = threading.RLock()  # around what follows; taken when policies or levels 
 _shut = True
 _recorder: Recorder | None = None
 _armed: list[logging.Logger] = []  # that have an attribute of ours
+_made: Final[dict[str, FunctionType]] = {}
 _clear_cache: Any = None  # what stood there before us
 
 
@@ -322,15 +350,14 @@ def _shorten(
     with _lock:
         if getattr(logger, _MARK, None) is not texts or memory.page is None:
             return  # policies, levels, or what may pass changed meanwhile
-        constants, templates = memory.constants or {}, memory.templates or {}
-        if len(constants) + len(templates) >= _MAX_SHORTENED:
+        if len(memory.constants) + len(memory.templates) >= _MAX_SHORTENED:
             return
         if isinstance(kind, Fate):
-            constants[msg] = tally
-            memory.constants = constants
+            memory.constants = memory.constants or {}  # not the one that all share
+            memory.constants[msg] = Line(msg, tally)
         elif kind.single:
-            templates[msg] = Counted(kind.below, tally)
-            memory.templates = templates
+            memory.templates = memory.templates or {}
+            memory.templates[msg] = Line(msg, tally, below=kind.below, decimal=kind.decimal)
 
 
 _names["_shorten"], _names["_meet"] = _shorten, _meet

@@ -16,12 +16,12 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging import trouble
-from otel_logging.bridge import entries, replay, translate
+from otel_logging.bridge import entries, fates, replay, translate
 from otel_logging.bridge import memory as memories
 from otel_logging.bridge.background import Background
 from otel_logging.bridge.budget import Minute
 from otel_logging.bridge.replay import About
-from otel_logging.bridge.ring import NO_IDS, PER_RECORD, Ring, Total
+from otel_logging.bridge.ring import NO_IDS, PER_RECORD, WIDTH, Entry, Ring, Total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.recorder_config import Config
     from otel_logging.bridge.replay import Attic, Redact
-    from otel_logging.bridge.ring import Entry
 
 LOGGER: Final = "otel_logging.recorder"
 LONG: Final = 512  # characters; longer texts are counted at once
+_UNCOUNTED: Final = 1200  # bytes that an entry takes until it is counted: a long one, as only a few are that long
 _AS_EXPORTED: Final = 300  # bytes that an exported record takes beside its content: ids, names, marks
 _UNNAMED_SECONDS: Final = 2.0  # a call that has gone wrong before it had a name: how long its records wait for one
 _SUMMARY_SECONDS: Final = 60.0  # one line per call and minute about replays over the budget
@@ -124,13 +124,11 @@ class Recorder:
             extras: tuple[Any, ...] = ()
             if kwargs or len(text) > LONG:
                 text, extras = unusual(text, kwargs)
-                if extras:
-                    ring.extras = True
             current = context()
             ids = ring.ids if current is ring.context else ring.look(current)
             pending = ring.pending
-            pending.append((now(), level, name, text, ids, reason, extras))
-            if len(pending) >= ring.chunk or len(text) > LONG:
+            pending += (now(), text, (name, ids, (level, reason), None, extras))
+            if len(pending) >= ring.full or len(text) > LONG:
                 roll(ring)
 
         return remember
@@ -143,7 +141,8 @@ class Recorder:
                 with self._rings_lock:
                     self._rings.add(ring)
                     # What is not rolled yet is not counted: with many calls at once it must stay little.
-                    ring.chunk = max(1, min(ring.chunk, self._config.bytes_per_process // (3000 * len(self._rings))))
+                    most = WIDTH * max(1, self._config.bytes_per_process // (_UNCOUNTED * len(self._rings)))
+                    ring.full = min(ring.full, most)
                 memory.ring = ring
             return ring
 
@@ -331,7 +330,7 @@ class Recorder:
             if ring is not None and ring.replays >= config.replays_per_call
             else f"{config.replay_bytes_per_minute} bytes a minute were given back"
         )
-        entry: Entry = (time_ns(), logging.WARNING, LOGGER, f"flight recorder: {what}{spent}", NO_IDS, None, ())
+        entry = Entry(time_ns(), f"flight recorder: {what}{spent}", LOGGER, NO_IDS, (logging.WARNING, None), ())
         made = replay.log_record(entry, about, reason)
         if isinstance(made.attributes, dict):
             del made.attributes[translate.RECOVERED]
@@ -349,7 +348,8 @@ class Recorder:
             self._absorbed(memory, argument)
         elif event == "ended":
             if ring is not None:
-                ring.context, ring.ids = None, NO_IDS
+                ring.let_go()
+                fates.let_go(memory)
                 self._background.submit(lambda: self._ended(memory))
         elif event == "forgotten" and ring is not None:
             ring.forget()

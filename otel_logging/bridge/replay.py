@@ -61,7 +61,7 @@ class About:
 
 def log_record(entry: Entry, about: About, trigger: str) -> LogRecord:
     """The OTel record that `entry` would have become, marked as recovered."""
-    made_at, level, name, text, ids, _reason, extras = entry
+    made_at, text, name, ids, (level, _reason), extras = entry
     attributes: dict[str, Any] = translate.named(about.attributes)
     if extras:
         attributes.update(translate.named(dict(extras)))
@@ -102,7 +102,7 @@ def replay(
         except Exception as error:
             trouble.report("recorder", f"a remembered record could not be given back: {trouble.sentence(error)}")
             continue
-        if pipeline.give_back(entry[2], made, entry[5]):
+        if pipeline.give_back(entry.name, made, entry.why[1]):
             done += 1
         if background is not None and not number % _PAUSE_EVERY and not background.hurry:
             time.sleep(_PAUSE_SECONDS)
@@ -115,7 +115,7 @@ def page(entries: Sequence[Entry], about: About, resource: Mapping[str, Any], re
     bound = translate.named(about.attributes)
     if redact is not None:
         _, bound = redact("", bound)
-    for made_at, level, name, text, ids, _reason, extras in entries:
+    for made_at, text, name, ids, (level, _reason), extras in entries:
         attributes = translate.named(dict(extras)) if extras else {}
         body, shown = clean_text(text), name
         if redact is not None:

@@ -1,8 +1,9 @@
 """The memory of one call: what was dropped or below its level, oldest first, within a budget of records and bytes.
 
 Entries hold scalars and tuples of them only: the garbage collector ignores such, and nothing in them changes after the
-fact. Appending is the hot path and takes no lock, as `list.append` is atomic; every few entries are rolled into a chunk
-under the ring's lock, and only then counted. When anything is remembered or given back is decided in `recorder`.
+fact. Appending is the hot path and takes no lock, as extending a list by a tuple is atomic; every few entries are
+rolled into a chunk under the ring's lock, and only then counted. When anything is remembered or given back is decided
+in `recorder`.
 """
 
 from __future__ import annotations
@@ -21,16 +22,42 @@ if TYPE_CHECKING:
 
     from otel_logging.bridge.memory import CallMemory
 
-Entry = tuple[int, int, str, str, "tuple[int, int]", "str | None", "tuple[Any, ...]"]
-"""Time in ns, level, logger's name, text, trace and span id, why it was dropped (None: below its level), extras.
+Why = tuple[int, "str | None"]
+"""A level, and why a message of it was dropped; None for one below its logger's level."""
 
-Extras are pairs of name and value. While an entry is kept, the whole numbers of a `%` template may stand in their
-place: they are filled in when it is read.
-"""
+Site = tuple[str, "tuple[int, int]", Why, "str | None", "tuple[tuple[str, Any], ...]"]
+"""What messages have in common: their logger's name, trace and span id, why, a `%` template or None, extras."""
+
+
+class Entry(NamedTuple):
+    """What is remembered of one message, as it is read.
+
+    Attributes:
+        time: when it was logged, in nanoseconds since 1970.
+        text: the message.
+        name: its logger's name.
+        ids: trace and span id of that moment.
+        why: its level, and why it was dropped.
+        extras: pairs of name and value.
+    """
+
+    time: int
+    text: str
+    name: str
+    ids: tuple[int, int]
+    why: Why
+    extras: tuple[tuple[str, Any], ...]
+
+
+WIDTH: Final = 3
+"""Fields of an entry in `Ring.pending`, where they follow one another: its time, its text, its site. Where the site has
+a template, the text is the number to be filled in, or a tuple of several."""
 
 CHUNK: Final = 128  # entries that are rolled together
 PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
-OVERHEAD: Final = 260  # bytes of memory that an entry takes beside its text: the tuple, its numbers, string headers
+OVERHEAD: Final = 70  # bytes of memory that an entry takes beside its text: its time, three references, its share
+_TEXT: Final = 57  # bytes that a text which stands by itself takes beside its characters
+_NUMBER: Final = 40  # bytes that a number takes
 NO_IDS: Final = (0, 0)
 
 
@@ -59,11 +86,26 @@ class Total:
 
 
 class Chunk(NamedTuple):
-    """Entries in the order of their making, with what they count for and the memory they take, in bytes."""
+    """The fields of entries in the order of their making, how many entries, and their content and memory in bytes."""
 
-    entries: tuple[Entry, ...]
+    fields: tuple[Any, ...]
+    number: int
     content: int
     memory: int
+
+
+class Place:
+    """A place that lines come from, and the site of the last one of them.
+
+    It is good for the next one, if `logger` and OTel's `context` are still the same ones.
+    """
+
+    __slots__ = ("context", "logger", "site")
+
+    def __init__(self) -> None:
+        self.context: Any = None
+        self.logger: Any = None
+        self.site: Site = ("", NO_IDS, (0, None), None, ())
 
 
 class Ring:
@@ -79,11 +121,11 @@ class Ring:
         "_rolling",
         "_total",
         "asked",
-        "chunk",
+        "below",
         "content",
         "context",
         "evicted",
-        "extras",
+        "full",
         "ids",
         "memory",
         "pending",
@@ -94,11 +136,11 @@ class Ring:
 
     def __init__(self, memory: CallMemory, total: Total, most_records: int, most_bytes: int) -> None:
         self.memory = weakref.ref(memory)
-        self.pending: list[Entry] = []
-        self.chunk = max(1, min(CHUNK, most_bytes // 4096, most_records // 8))
+        self.pending: list[Any] = []
+        self.full = WIDTH * max(1, min(CHUNK, most_bytes // 2048, most_records // 8))  # fields that are rolled together
+        self.below = Place()  # of lines below their level
         self.context: Any = None  # OTel's, of the last entry
         self.ids = NO_IDS  # of that context; read and written with it, with no call in between
-        self.extras = False  # whether any entry has some, or numbers
         self.content = 0  # bytes of what is rolled
         self.records = 0  # entries that are rolled
         self.evicted = 0
@@ -114,7 +156,7 @@ class Ring:
         self._rolling = False
 
     def __len__(self) -> int:
-        return self.records + len(self.pending)
+        return self.records + len(self.pending) // WIDTH
 
     def roll(self) -> bool:
         """Count what was appended, and give up what is too much; whether the process remembers too much now."""
@@ -136,14 +178,14 @@ class Ring:
         while chunks and (self.content > self._most_bytes or self.records > self._most_records):
             oldest = chunks.popleft()
             self.content -= oldest.content
-            self.records -= len(oldest.entries)
+            self.records -= oldest.number
             freed += oldest.memory
             if not chunks and (last := self._fitting(oldest)) is not None:
                 self._append(last)
-                gone += len(oldest.entries) - len(last.entries)
+                gone += oldest.number - last.number
                 freed -= last.memory
                 break
-            gone += len(oldest.entries)
+            gone += oldest.number
         if gone:
             self.evicted += gone
             self._total.count_evicted(gone)
@@ -154,9 +196,9 @@ class Ring:
         pending = ring.pending
         if pending:
             # Another thread may append between these two lines: behind what is taken.
-            entries = tuple(pending)
-            del pending[: len(entries)]
-            made = _chunk(entries, extras=ring.extras)
+            fields = tuple(pending)
+            del pending[: len(fields)]
+            made = _chunk(fields)
             self._append(made)
             return made.memory
         return 0
@@ -164,23 +206,24 @@ class Ring:
     def _append(self, chunk: Chunk) -> None:
         self._chunks.append(chunk)
         self.content += chunk.content
-        self.records += len(chunk.entries)
+        self.records += chunk.number
 
     def _fitting(self, chunk: Chunk) -> Chunk | None:
         """The newest entries of a chunk that is too large by itself; None if not even the last one fits."""
-        kept: list[Entry] = []
-        room = self._most_bytes
-        for entry in reversed(chunk.entries):
-            room -= _content(entry)
-            if room < 0 or len(kept) >= self._most_records:
+        entries = _entries(chunk)
+        at, room = len(entries), self._most_bytes
+        least = max(0, at - self._most_records)
+        while at > least:
+            room -= len(entries[at - 1].text) + PER_RECORD + _extras_size(entries[at - 1].extras)
+            if room < 0:
                 break
-            kept.append(entry)
-        return _chunk(tuple(reversed(kept))) if kept else None
+            at -= 1
+        return _chunk(_fields(entries[at:])) if at < len(entries) else None
 
     def oldest(self) -> int | None:
         """The time of the oldest counted entry."""
         with self._lock:
-            return self._chunks[0].entries[0][0] if self._chunks else None
+            return self._chunks[0].fields[0] if self._chunks else None
 
     def give_up_oldest(self) -> None:
         """Forget the oldest chunk: the process needs the room."""
@@ -188,9 +231,9 @@ class Ring:
             if self._chunks:
                 chunk = self._chunks.popleft()
                 self.content -= chunk.content
-                self.records -= len(chunk.entries)
-                self.evicted += len(chunk.entries)
-                self._total.count_evicted(len(chunk.entries))
+                self.records -= chunk.number
+                self.evicted += chunk.number
+                self._total.count_evicted(chunk.number)
                 self._total.add(-chunk.memory)
 
     def weight(self) -> int:
@@ -202,7 +245,7 @@ class Ring:
         """All entries in the order of their times."""
         with self._lock:
             self.roll()
-            entries = [_filled(entry) for chunk in self._chunks for entry in chunk.entries]
+            entries = [entry for chunk in self._chunks for entry in _entries(chunk)]
         entries.sort(key=_time)  # threads and merged handles; as good as sorted otherwise
         return entries
 
@@ -230,12 +273,12 @@ class Ring:
         entries = other.take()
         with self._lock:
             if entries:
-                made = _chunk(tuple(entries))
+                made = _chunk(_fields(entries))
                 self._append(made)
                 self._total.add(made.memory)
             self._merged.append(other)
             # The oldest goes first when there is no room.
-            self._chunks = deque(sorted(self._chunks, key=lambda chunk: chunk.entries[0][0]))
+            self._chunks = deque(sorted(self._chunks, key=lambda chunk: chunk.fields[0]))
             self.replays = max(self.replays, other.replays)
             self.asked, other.asked = self.asked or other.asked, None
         self.roll()
@@ -243,46 +286,78 @@ class Ring:
     def forget(self) -> None:
         """Drop everything, also references to the application's spans."""
         self.take()
-        self.context, self.ids = None, NO_IDS
+        self.let_go()
         self._merged.clear()
+
+    def let_go(self) -> None:
+        """Hold no reference to the application's spans any more."""
+        self.context, self.ids = None, NO_IDS
+        self.below.context = None
+
+    def site(self, place: Place, logger: Any, context: Any, why: Why, template: str | None) -> Site:
+        """The site of a line that `place` does not have; it has it afterwards.
+
+        Called for a line of another logger, or within another OTel context, than the last one at that place.
+        """
+        ids = self.ids if context is self.context else self.look(context)
+        place.context = None  # while the other two are not from one moment
+        made = place.site = (logger.name, ids, why, template, ())
+        place.logger = logger
+        place.context = context
+        return made
 
 
 _time: Final = itemgetter(0)
-_extras: Final = itemgetter(6)
 
 
-def _filled(entry: Entry) -> Entry:
-    """An entry with its numbers in its text."""
-    numbers = entry[6]
-    if numbers and type(numbers[0]) is int:
-        return (*entry[:3], entry[3] % numbers, *entry[4:6], ())
-    return entry
+def _chunk(fields: tuple[Any, ...]) -> Chunk:
+    """Count entries. All texts at once, which costs half of one by one; one emoji makes four bytes of all of them."""
+    texts, sites = fields[1::WIDTH], fields[2::WIDTH]
+    count = len(texts)
+    try:
+        text = "".join(texts)
+    except TypeError:  # numbers among them
+        content, memory = _weigh(texts)
+    else:
+        content = len(text)
+        memory = _TEXT * count + (content if text.isascii() else getsizeof(text))
+    if sites.count(sites[0]) != count or sites[0][4]:
+        for site in sites:
+            if site[4]:
+                more = _extras_size(site[4])
+                content += more
+                memory += more + 150 * len(site[4])
+    return Chunk(fields, count, content + PER_RECORD * count, memory + OVERHEAD * count)
+
+
+def _weigh(texts: tuple[Any, ...]) -> tuple[int, int]:
+    """Content and memory of texts some of which are numbers that are to be filled in."""
+    numbers = [one for one in texts if type(one) is not str]
+    text = "".join([one for one in texts if type(one) is str]) if len(numbers) < len(texts) else ""
+    many = len(numbers) + sum(len(one) for one in numbers if type(one) is tuple)
+    alone = len(texts) - len(numbers)
+    return len(text) + 8 * many, (len(text) if text.isascii() else getsizeof(text)) + _TEXT * alone + _NUMBER * many
+
+
+def _entries(chunk: Chunk) -> list[Entry]:
+    """The entries of a chunk, with numbers in their texts."""
+    fields = chunk.fields
+    return [
+        Entry(time, text if template is None else template % text, name, ids, why, extras)
+        for time, text, (name, ids, why, template, extras) in zip(
+            fields[0::WIDTH], fields[1::WIDTH], fields[2::WIDTH], strict=True
+        )
+    ]
+
+
+def _fields(entries: list[Entry]) -> tuple[Any, ...]:
+    """Entries as they stand in `Ring.pending`."""
+    return tuple(
+        field
+        for time, text, name, ids, why, extras in entries
+        for field in (time, text, (name, ids, why, None, extras))
+    )
 
 
 def _extras_size(extras: tuple[Any, ...]) -> int:
-    if type(extras[0]) is int:
-        return 8 * len(extras)
     return sum(len(key) + (len(value) if isinstance(value, str) else 8) for key, value in extras)
-
-
-def _content(entry: Entry) -> int:
-    return len(entry[3]) + PER_RECORD + (_extras_size(entry[6]) if entry[6] else 0)
-
-
-def _chunk(entries: tuple[Entry, ...], *, extras: bool = True) -> Chunk:
-    """Count entries. All texts at once, which costs half of one by one; one emoji makes four bytes of all of them."""
-    text = "".join([entry[3] for entry in entries])
-    content = len(text)
-    memory = content if text.isascii() else getsizeof(text)
-    if extras:
-        numbers = 0
-        for some in filter(None, map(_extras, entries)):
-            if type(some[0]) is int:
-                numbers += len(some)
-            else:
-                more = _extras_size(some)
-                content += more
-                memory += more + 150 * len(some)
-        content += 8 * numbers
-        memory += 72 * numbers
-    return Chunk(entries, content + PER_RECORD * len(entries), memory + OVERHEAD * len(entries))

@@ -97,6 +97,6 @@ class TestPages:
         """Nothing goes the short way then."""
         memory = CallMemory()
         memory.page = fates.page_of(memory)
-        memory.constants = {}
+        memory.constants = {"text": None}
         fates.disarm_all()
-        assert (memory.page, memory.constants, memory.templates) == (None, None, None)
+        assert (memory.page, memory.constants, memory.templates) == (None, {}, {})
