@@ -53,7 +53,7 @@ WIDTH: Final = 3
 """Fields of an entry in `Ring.pending`, where they follow one another: its time, its text, its site. Where the site has
 a template, the text is the number to be filled in, or a tuple of several."""
 
-CHUNK: Final = 128  # entries that are rolled together
+CHUNK: Final = 256  # entries that are rolled together
 PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
 OVERHEAD: Final = 70  # bytes of memory that an entry takes beside its text: its time, three references, its share
 _TEXT: Final = 57  # bytes that a text which stands by itself takes beside its characters
@@ -137,7 +137,7 @@ class Ring:
     def __init__(self, memory: CallMemory, total: Total, most_records: int, most_bytes: int) -> None:
         self.memory = weakref.ref(memory)
         self.pending: list[Any] = []
-        self.full = WIDTH * max(1, min(CHUNK, most_bytes // 2048, most_records // 8))  # fields that are rolled together
+        self.full = WIDTH * max(1, min(CHUNK, most_bytes // 1024, most_records // 8))  # fields that are rolled together
         self.below = Place()  # of lines below their level
         self.context: Any = None  # OTel's, of the last entry
         self.ids = NO_IDS  # of that context; read and written with it, with no call in between
@@ -176,15 +176,10 @@ class Ring:
         freed = gone = 0
         chunks = self._chunks
         while chunks and (self.content > self._most_bytes or self.records > self._most_records):
-            oldest = chunks.popleft()
+            oldest = self._too_much(chunks.popleft())
             self.content -= oldest.content
             self.records -= oldest.number
             freed += oldest.memory
-            if not chunks and (last := self._fitting(oldest)) is not None:
-                self._append(last)
-                gone += oldest.number - last.number
-                freed -= last.memory
-                break
             gone += oldest.number
         if gone:
             self.evicted += gone
@@ -208,17 +203,17 @@ class Ring:
         self.content += chunk.content
         self.records += chunk.number
 
-    def _fitting(self, chunk: Chunk) -> Chunk | None:
-        """The newest entries of a chunk that is too large by itself; None if not even the last one fits."""
-        entries = _entries(chunk)
-        at, room = len(entries), self._most_bytes
-        least = max(0, at - self._most_records)
-        while at > least:
-            room -= len(entries[at - 1].text) + PER_RECORD + _extras_size(entries[at - 1].extras)
-            if room < 0:
-                break
-            at -= 1
-        return _chunk(_fields(entries[at:])) if at < len(entries) else None
+    def _too_much(self, chunk: Chunk) -> Chunk:
+        """What has to go of the oldest chunk; what need not go is put back."""
+        bytes_over = max(self.content - self._most_bytes, 0)
+        number = max(self.records - self._most_records, -(-bytes_over * chunk.number // chunk.content))
+        if number >= chunk.number:
+            return chunk
+        gone = _chunk(chunk.fields[: WIDTH * number])
+        rest = chunk.fields[WIDTH * number :]
+        left = Chunk(rest, chunk.number - number, chunk.content - gone.content, chunk.memory - gone.memory)
+        self._chunks.appendleft(left)
+        return gone
 
     def oldest(self) -> int | None:
         """The time of the oldest counted entry."""
@@ -308,6 +303,7 @@ class Ring:
 
 
 _time: Final = itemgetter(0)
+_made: Final[Any] = tuple.__new__  # a named tuple in a third of the time
 
 
 def _chunk(fields: tuple[Any, ...]) -> Chunk:
@@ -327,16 +323,20 @@ def _chunk(fields: tuple[Any, ...]) -> Chunk:
                 more = _extras_size(site[4])
                 content += more
                 memory += more + 150 * len(site[4])
-    return Chunk(fields, count, content + PER_RECORD * count, memory + OVERHEAD * count)
+    made: Chunk = _made(Chunk, (fields, count, content + PER_RECORD * count, memory + OVERHEAD * count))
+    return made
 
 
 def _weigh(texts: tuple[Any, ...]) -> tuple[int, int]:
     """Content and memory of texts some of which are numbers that are to be filled in."""
-    numbers = [one for one in texts if type(one) is not str]
-    text = "".join([one for one in texts if type(one) is str]) if len(numbers) < len(texts) else ""
-    many = len(numbers) + sum(len(one) for one in numbers if type(one) is tuple)
-    alone = len(texts) - len(numbers)
-    return len(text) + 8 * many, (len(text) if text.isascii() else getsizeof(text)) + _TEXT * alone + _NUMBER * many
+    kinds = set(map(type, texts))
+    text = "".join([one for one in texts if type(one) is str]) if str in kinds else ""
+    alone = sum(type(one) is str for one in texts) if text else 0
+    numbers = len(texts) - alone
+    if tuple in kinds:
+        numbers += sum(len(one) - 1 for one in texts if type(one) is tuple)
+    memory = (len(text) if text.isascii() else getsizeof(text)) + _TEXT * alone
+    return len(text) + 8 * numbers, memory + _NUMBER * numbers
 
 
 def _entries(chunk: Chunk) -> list[Entry]:
