@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_logging import trouble
 from otel_logging.boot.bounded import bounded
-from otel_logging.bridge import attribute_limit, direct
+from otel_logging.bridge import attribute_limit, direct, late
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
     pipeline.provider = provider
     if active.stand_ins is None:
         pipeline.direct = direct.Direct(provider, [processor.behind for processor in processors])
+        pipeline.late = late.Late(pipeline, pipeline.direct)
     active.flushers.append(provider.force_flush)
     if active.stand_ins is None:
         _serve_other_bridges(active, pipeline, resource, processors)

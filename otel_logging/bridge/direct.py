@@ -68,24 +68,30 @@ class Direct:
     def __init__(self, provider: LoggerProvider, queues: Sequence[BatchingProcessor]) -> None:
         self._several: Any = getattr(provider, "_multi_log_record_processor", None)
         self._behind: Any = getattr(self._several, "_log_record_processors", None)
-        self._queues = tuple(queues)
+        self.queues = tuple(queues)
         # The SDK counts records only in the one of its own ways.
         self._open = self._behind is not None and not os.environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED")
+
+    def open(self) -> bool:
+        """Whether nothing but our queues is behind the provider."""
+        return self._open and getattr(self._several, "_log_record_processors", None) is self._behind
+
+    @staticmethod
+    def shared(logger: Logger) -> dict[str, Any] | None:
+        """What all records of one SDK logger have beside the record itself; None where that is not what we know."""
+        limits = _limits(logger)
+        return None if limits is None else limits.record
 
     def take(self, record: LogRecord, logger: Logger) -> bool:
         """Queue a record; False if it has to take the SDK's way: somebody has added a processor, say."""
         given = record.__dict__
-        if (
-            SIZE not in given
-            or not self._open
-            or getattr(self._several, "_log_record_processors", None) is not self._behind
-        ):
+        if SIZE not in given or not self.open():
             return False
         attributes, limits = given["attributes"], _limits(logger)
         if limits is None or type(attributes) is not dict or len(attributes) > limits.most:
             return False
         entry = light_entry(record, limits.record)
-        for queue in self._queues:
+        for queue in self.queues:
             queue.put(entry)
         return True
 

@@ -15,11 +15,11 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_logging.bridge import fates, methods, overrides, scope, suppressed, translate
+from otel_logging.bridge import fates, late, methods, overrides, scope, suppressed, translate
 from otel_logging.bridge.known import Known
 from otel_logging.bridge.overrides import enabled_without
-from otel_logging.bridge.pipeline import MAX_DEPTH, call_key, thread
 from otel_logging.bridge.reasons import REPEAT_GUARD
+from otel_logging.bridge.this_thread import MAX_DEPTH, call_key, thread
 from otel_logging.bridge.values import passes
 from otel_logging.policy.engine import KEPT, Verdict
 
@@ -60,6 +60,7 @@ def install(pipeline: Pipeline) -> None:
     before = logging.Logger.callHandlers
     if _replace("callHandlers", _call_handlers):
         _call_next = before
+    late.learn_methods(_call_handlers, _call_next)
 
 
 def _replace(name: str, replacement: Any) -> bool:
@@ -92,7 +93,8 @@ def _refresh() -> None:
     in_use = None
     if pipeline is not None and not (pipeline.overrides is not None and pipeline.overrides.active):
         in_use = _known if _known.policies is pipeline.policies else _learn(pipeline.policies)
-    methods.bind(in_use, pipeline.recorder if pipeline is not None else None)
+    recorder, way = (pipeline.recorder, pipeline.late) if pipeline is not None else (None, None)
+    methods.bind(in_use, recorder, way.message if way is not None else None)
 
 
 def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import suppressed
 from otel_logging.bridge.ledger import ledger
-from otel_logging.bridge.pipeline import thread
 from otel_logging.bridge.reasons import REPEAT_GUARD, STORM_GUARD
+from otel_logging.bridge.this_thread import thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -35,6 +35,11 @@ def uninstall() -> None:
         _original = None
 
 
+def behind(method: Any) -> Any:
+    """What does the work where `method` stands in the place of `Logger.makeRecord`."""
+    return _original if method is _make_record else method
+
+
 def _make_record(self: logging.Logger, *given: Any, **named: Any) -> logging.LogRecord:
     try:
         return _original(self, *given, **named)  # type: ignore[no-any-return]

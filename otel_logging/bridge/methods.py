@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_logging.bridge import entries, fates, scope, suppressed
 from otel_logging.bridge.fates import Fate, Tally
 from otel_logging.bridge.known import LONGEST, Line
-from otel_logging.bridge.pipeline import thread
+from otel_logging.bridge.this_thread import thread
 from otel_logging.policy.blind import ALIKE
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def {name}(self, {head}msg, *args, **kwargs):
     {first}
     if self.isEnabledFor({level}):
         if not _passes(self, {level}, msg, args, kwargs):
+            return
+        if _late is not None and _late(self, {level}, msg, args, kwargs):
             return
     else:
         call = _current()
@@ -190,6 +192,7 @@ _names: Final[dict[str, Any]] = {
     "_clock": None,
     "_context": None,
     "_current": scope.current.get,
+    "_late": None,
     "_meet": None,
     "_now": time_ns,
     "_outside": suppressed.outside,
@@ -259,8 +262,11 @@ def _indented(indent: int, lines: str) -> str:
     return lines.replace("\n", "\n" + " " * indent)
 
 
-def bind(known: Known | None, recorder: Recorder | None) -> None:
-    """Look messages up in `known` from now on, nowhere if it is None, and remember them with `recorder`."""
+def bind(known: Known | None, recorder: Recorder | None, late: Callable[..., bool] | None) -> None:
+    """Look messages up in `known` from now on, nowhere if it is None, and remember them with `recorder`.
+
+    `late` takes messages that are kept and need no record.
+    """
     global _shut, _recorder
     with _lock:
         _disarm_all()
@@ -275,6 +281,7 @@ def bind(known: Known | None, recorder: Recorder | None) -> None:
     _names.update(
         _fate_of=({} if known is None else known.shapes).get,
         _templates={} if known is None else known.templates,
+        _late=late,
         _context=entries.context_getter(),
         _roll=recorder.roll if recorder is not None else _no_ring,
     )

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from otel_logging.bridge.scope import CallScope
     from otel_logging.policy.engine import PolicySet
 
-_OWN: Final = tuple(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
-_LAST_OWN: Final = _OWN[-1]
-_OWN_COUNT: Final = len(_OWN)
-_LAST_AT: Final = _OWN_COUNT - 1
+OWN: Final = tuple(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+LAST_OWN: Final = OWN[-1]
+CODE: Final = ("logger.name", "code.file.path", "code.function.name", "code.line.number")
+OWN_COUNT: Final = len(OWN)
+LAST_AT: Final = OWN_COUNT - 1
 _INT64: Final = 1 << 63
 _SCALARS: Final = frozenset({bool, float, type(None)})
 # Extras under these names are moved or mean something; a record that has one goes the long way.
@@ -43,7 +44,7 @@ _SPECIAL: Final = (
     | frozenset(translate.EVENT_NAME_KEYS)
     | translate.OWN_FIELDS  # what a formatter or another handler has put there
     | everywhere.PLAIN_KEYS
-    | {"", "logger.name", "code.file.path", "code.function.name", "code.line.number"}
+    | {"", *CODE}
 )
 # What all OTel records that come this way have in common; None where the API's class is not made of what we know.
 _TEMPLATE: Final[dict[str, Any]] = {
@@ -71,7 +72,7 @@ class _Site(NamedTuple):
 
 # Learned from records that went the same way before; forgotten when they become too many.
 _sites: Final[dict[tuple[Any, ...], _Site]] = {}
-_extras: Final[dict[str, str | None]] = {}  # keys of extras, with what a text of theirs is searched by
+extras: Final[dict[str, str | None]] = {}  # keys of extras, with what a text of theirs is searched by
 _MOST_SITES: Final = 4_096
 _MOST_EXTRAS: Final = 4_096
 
@@ -109,7 +110,7 @@ def log_record(  # noqa: C901, PLR0912 (one pass; a function for each condition 
             or fields["exc_info"] is not None
             or fields["exc_text"] is not None
             or fields["stack_info"] is not None
-            or next(islice(fields, _LAST_AT, None)) != _LAST_OWN
+            or next(islice(fields, LAST_AT, None)) != LAST_OWN
             or (call is not None and call.attributes)
         ):
             return None
@@ -127,28 +128,28 @@ def log_record(  # noqa: C901, PLR0912 (one pass; a function for each condition 
             fields["funcName"],
         )
         site = _sites.get(key)
-        if (site is None or site.policies is not policies) and (site := _site(key, policies)) is None:
+        if (site is None or site.policies is not policies) and (site := site_of(key, policies)) is None:
             return None
         size = site.size + len(body)
         if not body.isascii() and not _encodes(body):
             return None
         attributes: dict[str, Any] = {}
         text = body
-        for name, value in islice(fields.items(), _OWN_COUNT, None):
-            if name not in _extras and not _learn_extra(name):
+        for name, value in islice(fields.items(), OWN_COUNT, None):
+            if name not in extras and not learn_extra(name):
                 return None
             kind = type(value)
             if kind is str:
                 if not value.isascii() and not _encodes(value):
                     return None
                 size += len(value)
-                head = _extras[name]
+                head = extras[name]
                 if head is not None:
                     text += head + value
             elif kind is int:
                 if not -_INT64 <= value < _INT64:
                     return None
-                head = _extras[name]
+                head = extras[name]
                 if head is not None:
                     text += f"{head}{value}"
             elif kind not in _SCALARS:
@@ -189,7 +190,7 @@ def log_record(  # noqa: C901, PLR0912 (one pass; a function for each condition 
     return made
 
 
-def _site(key: tuple[Any, ...], policies: PolicySet) -> _Site | None:
+def site_of(key: tuple[Any, ...], policies: PolicySet) -> _Site | None:
     """Learn a line of code; None if there is anything special about it."""
     name, level, level_name, path, line, function = key
     severity = translate.SEVERITIES.get(level) if type(level) is int else None
@@ -212,13 +213,13 @@ def _site(key: tuple[Any, ...], policies: PolicySet) -> _Site | None:
     return found
 
 
-def _learn_extra(name: Any) -> bool:
+def learn_extra(name: Any) -> bool:
     """Learn the name of an extra; False if there is anything special about it."""
     if type(name) is not str or name in _SPECIAL or not name.isascii() or len(name) > MAX_NAME:
         return False
-    if len(_extras) >= _MOST_EXTRAS:
-        _extras.clear()
-    _extras[name] = everywhere.head_of(name)
+    if len(extras) >= _MOST_EXTRAS:
+        extras.clear()
+    extras[name] = everywhere.head_of(name)
     return True
 
 

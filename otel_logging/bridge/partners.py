@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 class Recorder(Protocol):
     """The flight recorder, as gate and pipeline use it (see `bridge.recorder`)."""
 
+    @property
+    def lowest(self) -> float:
+        """The lowest level of which a record may make a call go wrong."""
+
     def roll(self, ring: Any) -> None:
         """A ring's pending entries are to be counted: there are as many as it has room for."""
 

@@ -7,7 +7,6 @@ here patches anything, starts anything or knows how the pipeline was put togethe
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import get_current_span
@@ -16,6 +15,7 @@ from otel_logging import trouble
 from otel_logging.bridge import attribute_limit, direct, ordinary, redact, scope, suppressed, translate
 from otel_logging.bridge.interrupted import interrupted
 from otel_logging.bridge.overrides import enabled_without
+from otel_logging.bridge.this_thread import MAX_DEPTH, call_key, thread
 from otel_logging.bridge.values import clean_name, passes, safe_str
 from otel_logging.export.guard import exporting
 from otel_logging.policy.engine import KEPT
@@ -26,35 +26,18 @@ if TYPE_CHECKING:
 
     from opentelemetry._logs import Logger, LoggerProvider, LogRecord
 
+    from otel_logging.bridge.late import Late
     from otel_logging.bridge.ledger import Ledger
     from otel_logging.bridge.partners import Guards, Overrides, Recorder
     from otel_logging.bridge.scope import CallScope
     from otel_logging.export.console import Console
     from otel_logging.policy.engine import PolicySet, Verdict
 
-MAX_DEPTH: Final = 4
-"""Nested log calls of one thread: an object that logs itself while it is rendered would go on for ever, by powers."""
-
 _MAX_LOGGERS: Final = 2048  # a logger a call would grow the SDK's cache for ever; beyond this they share one
 _MAX_LATE: Final = 1_000  # records of signal handlers that wait until this thread has finished the one it is at
 _OVERFLOW_LOGGER: Final = "otel_logging.overflow"
 # What our own exporters say while they work would be exported by them in turn, for ever.
 _EXPORT_LOGGERS: Final = ("opentelemetry", "urllib3", "requests", "grpc", "httpx", "httpcore")
-
-
-class _Thread(threading.local):
-    """This thread's state: are we inside `_keep`, for which logger has the gate just let a message pass, how nested?"""
-
-    inside: bool = False
-    depth: int = 0
-    passed: logging.Logger | None = None
-    trigger: str | None = None  # why that message passes although it would not otherwise
-    suppressed: int = 0  # how many of that message's kind were held back before it
-    rescued: logging.LogRecord | None = None  # it has been sent although its log call is about to raise
-    late: list[tuple[logging.LogRecord, str | None]] | None = None  # made by a signal handler while we were inside
-
-
-thread = _Thread()
 
 
 class Pipeline:
@@ -94,10 +77,21 @@ class Pipeline:
         self.resource = dict(resource or {})
         self.most_attributes: int | None = 128  # of one record; `providers` sets what the environment says
         self.direct: direct.Direct | None = None  # past the SDK, where nothing but ours is behind `provider`
+        self._late: Late | None = None
         self._foreign = False
         self._loggers: dict[str, Logger] = {}
 
     # What the gate's short way rests on.
+
+    @property
+    def late(self) -> Late | None:
+        """Takes records that nobody need look at where they are made; None where somebody always does."""
+        return self._late
+
+    @late.setter
+    def late(self, late: Late | None) -> None:
+        self._late = late
+        self._changed()
 
     @property
     def policies(self) -> PolicySet:
@@ -136,7 +130,7 @@ class Pipeline:
     def use_foreign(self, provider: LoggerProvider) -> None:
         """Send OTel records to a provider that is not ours; it keeps no books, so handing over counts as exported."""
         self._loggers.clear()
-        self.provider, self.direct = provider, None
+        self.provider, self.direct, self.late = provider, None, None
         self._foreign = True
 
     def view(self, name: str, level: Any, text: str, extra: Mapping[str, Any] | None) -> LogView:
@@ -176,12 +170,16 @@ class Pipeline:
             thread.suppressed = suppressed.take(scope.current.get(), f"rate_limited:{found.policy}")
         return found
 
-    def handle(self, record: logging.LogRecord, *, judged: bool = False, trigger: str | None = None) -> None:
+    def handle(  # noqa: C901 (what may go wrong where is told apart here, and nowhere else)
+        self, record: logging.LogRecord, *, judged: bool = False, trigger: str | None = None
+    ) -> None:
         """Take one stdlib record through the rest of its way. Never raises; counts what it cannot deliver.
 
         `judged`: the gate has let it pass, and it is not to be judged, and charged to a rate limit, again.
         `trigger`: it passes only because of an override, which it is to carry; the console does not show it.
         """
+        if judged and trigger is None and self._late is not None and self._late.take(record):
+            return
         try:
             if judged or (trigger := self._lifted(record)) is not None:
                 verdict = KEPT
@@ -432,6 +430,8 @@ class Pipeline:
                 name = _OVERFLOW_LOGGER
             logger = self._loggers[name] = self.provider.get_logger(self.policies.redact_name(name))
         if self.direct is not None and self.direct.take(log_record, logger):
+            if self.late is not None:
+                self.late.learn(name, logger)
             return
         attribute_limit.keep(log_record, self.most_attributes)  # what a call or an override has added since
         redact.transform(self.policies, log_record, scope_name=name, resource=self.resource)  # what was remembered
@@ -439,11 +439,3 @@ class Pipeline:
         logger.emit(sdk_record)
         if self._foreign:
             self.books.exported()
-
-
-def call_key() -> str | None:
-    """The key under which per-call limits of the call in force are kept, None outside a call."""
-    call = scope.current.get()
-    if call is None:
-        return None
-    return call.call_sid or f"#{id(call)}"

@@ -76,7 +76,7 @@ class Recorder:
         self._redact = redact
         self._metered = metered
         self._clock = clock
-        self._lowest = config.lowest
+        self.lowest = config.lowest
         self._listening: dict[str, bool] = {}
         self._callbacks: list[Callable[[str, str], None]] = []
         self._background = Background()
@@ -182,7 +182,7 @@ class Recorder:
         """A record of the call is about to be sent; it may be one that triggers."""
         try:
             level = record.levelno
-            if isinstance(level, (int, float)) and level >= self._lowest and self._triggers(record):
+            if isinstance(level, (int, float)) and level >= self.lowest and self._triggers(record):
                 self.trigger(memory, logging.getLevelName(level).lower())
         except Exception as error:
             trouble.report("recorder", f"a record could not be looked at: {trouble.sentence(error)}")

@@ -15,7 +15,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from otel_logging import settings, trouble
 from otel_logging.bridge import attribute_limit, mend, redact, scope, suppressed, translate
 from otel_logging.bridge.ledger import ledger
-from otel_logging.bridge.pipeline import call_key
+from otel_logging.bridge.this_thread import call_key
 from otel_logging.bridge.translate import VERDICT
 from otel_logging.bridge.values import safe_str
 from otel_logging.policy.engine import KEPT, PolicySet, Verdict

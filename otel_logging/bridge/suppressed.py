@@ -107,23 +107,23 @@ class _Thread(threading.local):
     offered: tuple[Held, str, CallMemory, CodeType] | None = None
 
 
-_thread = _Thread()
+this_thread = _Thread()
 
 
 def offer(held: Held, reason: str, call: CallScope | None, code: CodeType) -> None:
     """A limit says yes, having refused some: the next record of this thread that `code` makes is to tell."""
-    _thread.offered = (held, reason, outside if call is None else call.memory, code)
+    this_thread.offered = (held, reason, outside if call is None else call.memory, code)
 
 
 def accept(record: logging.LogRecord) -> int:
     """What a record is to tell of, 0 if it is not the one that was waited for."""
-    offered = _thread.offered
+    offered = this_thread.offered
     if offered is None:
         return 0
     held, reason, memory, code = offered
     if record.funcName != code.co_name or record.pathname != code.co_filename:
         return 0
-    _thread.offered = None
+    this_thread.offered = None
     # Not more than no summary has told meanwhile.
     n = min(held.refused, memory.counts.get(reason, 0) - told_of(memory).get(reason, 0))
     held.refused = 0

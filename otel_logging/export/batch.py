@@ -144,12 +144,13 @@ class BatchingProcessor(LogRecordProcessor):
         if not queue and not self._delivery.in_flight and self._delivery.ahead(entry.record):
             self._came(self._delivery.fresh)
             return
-        if entry.size > self._max_bytes:
+        size = entry[1]
+        if size > self._max_bytes:
             self._full()
             return
         with self._put_lock:
             queue.append(entry)
-            self._bytes_in += entry.size
+            self._bytes_in += size
             while len(queue) > self._max_records or self._bytes_in - self._bytes_out > self._max_bytes:
                 try:
                     oldest = queue.popleft()
@@ -157,7 +158,8 @@ class BatchingProcessor(LogRecordProcessor):
                     break  # the worker was faster
                 self._bytes_in -= oldest.size
                 self._full()
-        self._came(len(queue))
+        if self._idle or self._thread is None or len(queue) >= self._batch_size:
+            self._came(len(queue))
         if self._abandoned:
             self._give_up()  # closed between the first line and here
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -23,9 +24,10 @@ SIZE: Final = "_otel_logging_size"
 """On an OTel record whose attributes are all scalars: the characters of its texts, where they have been counted."""
 
 # Bytes that a queued record, and each of its attributes, take beside their texts: measured, CPython 3.11.
-_OVERHEAD: Final = 850
+OVERHEAD: Final = 850
 _PER_ATTRIBUTE: Final = 120
 _KEY: Final = 16  # bytes of an attribute's name, where nobody has counted
+PER_EXTRA: Final = _PER_ATTRIBUTE + _KEY
 _MAX_NODES: Final = 50_000  # of one value; ours have fewer
 _NO_CONTEXT: Final = Context()
 
@@ -37,6 +39,33 @@ class Entry(NamedTuple):
     size: int
 
 
+class LateRecord(ReadableLogRecord):
+    """A record that is translated when somebody looks at it (see `bridge.late`). For whoever looks, as any other."""
+
+    __slots__ = ()
+    shared: dict[str, Any]  # what it has beside `log_record`
+
+    @property
+    def resource(self) -> Resource:
+        """Where the record comes from."""
+        resource: Resource = self.shared["resource"]
+        return resource
+
+    @property
+    def instrumentation_scope(self) -> Any:
+        """What it was logged with."""
+        return self.shared["instrumentation_scope"]
+
+    @property
+    def limits(self) -> Any:
+        """The SDK's limits."""
+        return self.shared["limits"]
+
+    @abc.abstractmethod
+    def encoded(self) -> bytes | None:
+        """The record as an OTLP `LogRecord` message; None if `log_record` has to be encoded. May raise."""
+
+
 def light_entry(record: LogRecord, shared: dict[str, Any]) -> Entry:
     """The entry of a record whose texts have been counted (see `SIZE`), and that nobody else holds or changes.
 
@@ -46,7 +75,7 @@ def light_entry(record: LogRecord, shared: dict[str, Any]) -> Entry:
     of["context"] = _NO_CONTEXT
     readable = ReadableLogRecord.__new__(ReadableLogRecord)
     readable.__dict__.update(shared, log_record=record)
-    return Entry(readable, _OVERHEAD + of[SIZE] + (_PER_ATTRIBUTE + _KEY) * len(of["attributes"]))
+    return Entry(readable, OVERHEAD + of[SIZE] + (_PER_ATTRIBUTE + _KEY) * len(of["attributes"]))
 
 
 def entry_of(log_record: ReadWriteLogRecord) -> Entry:
@@ -57,7 +86,7 @@ def entry_of(log_record: ReadWriteLogRecord) -> Entry:
     api_record = cls.__new__(cls)
     api_record.__dict__.update(given.__dict__)
     api_record.context = _NO_CONTEXT
-    size = _OVERHEAD
+    size = OVERHEAD
     body = api_record.body
     attributes = api_record.attributes
     counted = api_record.__dict__.get(SIZE)
@@ -72,7 +101,7 @@ def entry_of(log_record: ReadWriteLogRecord) -> Entry:
         for key, value in pairs.items():
             size += _PER_ATTRIBUTE + len(key) + (len(value) if isinstance(value, str) else weight(value))
     if size > record_size.SUSPECT:
-        size = _OVERHEAD + record_size.fit(api_record)
+        size = OVERHEAD + record_size.fit(api_record)
     resource = log_record.resource
     readable = ReadableLogRecord.__new__(ReadableLogRecord)
     # As the class's own __init__ does, which is frozen and pays for that with each field.

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 
+from otel_logging.export.entry import LateRecord
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -143,8 +145,8 @@ class _Owners(dict[int, _Owner]):
 
 
 _learning = threading.RLock()  # re-entrant: a signal handler may log, and flush, in the middle of it
-_text_heads: Final = _KeyHeads(b"\x0a")
-_value_heads: Final = _KeyHeads(b"")
+text_heads: Final = _KeyHeads(b"\x0a")
+value_heads: Final = _KeyHeads(b"")
 _pairs: Final[dict[tuple[str, Any], bytes]] = {}
 _resources: Final = _Owners()
 _scopes: Final = _Owners()
@@ -170,11 +172,13 @@ def encode(batch: Sequence[ReadableLogRecord]) -> bytes:
     groups: dict[_Owner, dict[_Owner, list[bytes]]] = {}
     left = _STRETCH
     for record in batch:
-        resource, scope = _resources.get(id(record.resource)), _scopes.get(id(record.instrumentation_scope))
+        given: Any = record.shared if isinstance(record, LateRecord) else record.__dict__
+        resource, scope = _resources.get(id(given["resource"])), _scopes.get(id(given["instrumentation_scope"]))
         if resource is None or scope is None:
             resource, scope = _learn(record)
         try:
-            encoded = _record(record)
+            late = record.encoded() if isinstance(record, LateRecord) else None
+            encoded = late if late is not None else _record(record)
         except Exception:
             encoded = _upstream(record).scope_logs[0].log_records[0].SerializeToString()
         scopes = groups.get(resource)
@@ -262,6 +266,51 @@ def _record(readable: ReadableLogRecord) -> bytes:
     return b"".join((times[:9], *out, times[9:], _sized(b"\x62", event.encode()) if event else b""))
 
 
+# -- the pieces of a record, for `bridge.late` -------------------------------------------------------------------------
+
+
+def severity(number: int, text: str) -> bytes:
+    """The fields of a severity; `text` is ASCII."""
+    return _SEVERITIES[number] + (_sized(b"\x1a", text.encode("ascii")) if text else b"")
+
+
+def body_head(size: int) -> bytes:
+    """What stands before a body of `size` bytes."""
+    value = b"\x0a" + (_VARINTS[size] if size < len(_VARINTS) else _varint(size))
+    inner = size + len(value)
+    return b"\x2a" + (_VARINTS[inner] if inner < len(_VARINTS) else _varint(inner)) + value
+
+
+def pair(key: str, value: str | int) -> bytes:
+    """An attribute that recurs; it is remembered if it is short."""
+    found = _pairs.get((key, value))
+    if found is None:
+        encoded = _value(value, 0)
+        found = value_heads[key][len(encoded)] + encoded
+        # One call's long texts are not kept.
+        if len(found) < _SHORT:
+            if len(_pairs) >= _MOST_PAIRS:
+                _pairs.clear()
+            _pairs[key, value] = found
+    return found
+
+
+def scalar(value: float | None) -> bytes:
+    """An `AnyValue` message of a number, a bool or nothing. May raise."""
+    return _ENCODERS[type(value)](value, 0)
+
+
+def framed(time_nanos: int, observed: int, fields: list[bytes], trace_id: int, span_id: int, flags: int) -> bytes:
+    """A `LogRecord` message of `fields` up to its attributes."""
+    times = _times(_TIME, time_nanos, _OBSERVED, observed)
+    fields.append(_FLAGS[flags])
+    if trace_id:
+        fields += (b"\x4a\x10", trace_id.to_bytes(16, "big"))
+    if span_id:
+        fields += (b"\x52\x08", span_id.to_bytes(8, "big"))
+    return b"".join((times[:9], *fields, times[9:]))
+
+
 def _unknown() -> bytes:
     raise _UnknownShapeError
 
@@ -271,22 +320,13 @@ def _attributes(attributes: Mapping[Any, Any], out: list[bytes]) -> None:
     for key, value in attributes.items():
         kind = type(value)
         if key in _RECURRING and (kind is str or kind is int):
-            found = _pairs.get((key, value))
-            if found is None:
-                encoded = _value(value, 0)
-                found = _value_heads[key][len(encoded)] + encoded
-                # One call's long texts are not kept.
-                if len(found) < _SHORT:
-                    if len(_pairs) >= _MOST_PAIRS:
-                        _pairs.clear()
-                    _pairs[key, value] = found
-            out.append(found)
+            out.append(_pairs.get((key, value)) or pair(key, value))
         elif kind is str:
             data = value.encode()
-            out += (_text_heads[key][len(data)], data)
+            out += (text_heads[key][len(data)], data)
         else:
             encoded = _value(value, 0)
-            out += (_value_heads[key][len(encoded)], encoded)
+            out += (value_heads[key][len(encoded)], encoded)
 
 
 def _value(value: Any, depth: int) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 import otel_logging
 from otel_logging.bridge import gate, known
-from otel_logging.bridge.pipeline import thread
+from otel_logging.bridge.this_thread import thread
 from otel_logging.policy.engine import PolicySet
 from otel_logging.testing import FakeClock, assert_balanced, capture
 
