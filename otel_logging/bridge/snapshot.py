@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from opentelemetry.sdk._logs import ReadWriteLogRecord
 from opentelemetry.trace import TraceFlags
 
-from otel_logging.bridge import ordinary, translate
+from otel_logging.bridge import attribute_limit, ordinary, translate
 from otel_logging.bridge.values import MAX_TEXT
 from otel_logging.export import wire
 from otel_logging.export.entry import LateRecord, entry_of
@@ -119,7 +119,9 @@ class Snapshot(LateRecord):
         if span.trace_id:
             made.trace_id, made.span_id, made.trace_flags = span.trace_id, span.span_id, span.trace_flags
         made.observed_timestamp = taken.observed
-        return entry_of(ReadWriteLogRecord(made, **self.shared)).record.log_record
+        whole = ReadWriteLogRecord(made, **self.shared)
+        attribute_limit.tell(made)
+        return entry_of(whole).record.log_record
 
     def encoded(self) -> bytes | None:  # noqa: C901 (one pass, as in `ordinary`)
         """The record as an OTLP `LogRecord` message; None if it needs looking into."""
