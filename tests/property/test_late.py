@@ -256,7 +256,7 @@ def _handler(log, monkeypatch):
 
 
 def _factory(log, monkeypatch):
-    monkeypatch.setattr(logging, "_logRecordFactory", lambda *given, **named: logging.LogRecord(*given, **named))
+    monkeypatch.setattr(logging, "_logRecordFactory", type("Record", (logging.LogRecord,), {}))
 
 
 def _method(log, monkeypatch):
