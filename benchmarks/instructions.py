@@ -4,7 +4,7 @@ Each path runs N and 2N times between two marks in one process under callgrind; 
 record costs, loop included, start-up and first times not. `benchmarks/instructions.json` is the record: what the paths
 cost when it was written, and with which Python; `--write` writes it anew.
 
-Counts are those of the machine's own code. Another build of Python, or another version, has others; ratios travel better.
+Counts are those of the machine's own code. Another build or version of Python has others; ratios travel better.
 """
 
 from __future__ import annotations
@@ -163,9 +163,7 @@ def each(counted: list[int], paths: tuple[str, ...], count: int) -> dict[str, in
     if len(counted) != 6 * len(paths):
         raise ValueError(f"{len(counted)} marks for {len(paths)} paths")
     # Of a path's six counts each second one is that of its work: to learn, N times, 2N times.
-    return {
-        path: round((counted[6 * at + 5] - counted[6 * at + 3]) / count) for at, path in enumerate(paths)
-    }
+    return {path: round((counted[6 * at + 5] - counted[6 * at + 3]) / count) for at, path in enumerate(paths)}
 
 
 def python() -> str:

@@ -10,7 +10,7 @@ has. They go to a real OTLP/HTTP endpoint in another process. What is measured i
     filtered   the same, with the frames at INFO, where a filter on the handler drops them
     none       the frames below the level, the lines kept by nobody (a NullHandler)
 
-Each variant runs in a process of its own, one after the other, several rounds. p99 and maximum are those of each second;
+Each variant runs in a process of its own, one after the other, several rounds. p99 and maximum are of each second, and
 figures are medians over the seconds of all rounds: what else the machine does for a second or two does not decide.
 """
 
@@ -105,11 +105,12 @@ def _figures(found: dict[str, list[dict[str, Any]]]) -> dict[str, float | str]:
 
 def _places(logger: logging.Logger) -> list[Callable[[int, float], None]]:
     """A function for each line, each with code of its own: a call does not say twenty things at one place."""
-    source = "def say(turn, took):\n    info({!r}, turn, extra=dict(turn=turn, latency_ms=took, voice='alloy', barge_in=False))"
+    extra = "dict(turn=turn, latency_ms=took, voice='alloy', barge_in=False)"
+    source = "def say(turn, took):\n    info({!r}, turn, extra=" + extra + ")"
     places = []
     for number, line in enumerate(LINES):
         names: dict[str, Any] = {"info": logger.info}
-        exec(compile(source.format(line + ": turn %d"), f"turns_{number}.py", "exec"), names)  # noqa: S102 (our own text)
+        exec(compile(source.format(line + ": turn %d"), f"turns_{number}.py", "exec"), names)
         places.append(names["say"])
     return places
 

@@ -77,13 +77,14 @@ def document(found: list[Line]) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """What is installed of all that is compared."""
-    found = {}
-    for name in PEERS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {name: _version(name) for name in PEERS}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def text(found: list[Line]) -> str:
@@ -96,9 +97,8 @@ def text(found: list[Line]) -> str:
             continue
         runs = "".join(f" {number(figure):>8}" for figure in line.figures) if len(line.figures) > 1 else ""
         verdict = "" if line.within else "  MISSED"
-        written.append(
-            f"{line.row.what:<{wide}} {number(line.figure):>9} {line.row.unit:<8} {line.row.limit:<10}{runs}{verdict}".rstrip()
-        )
+        figure = f"{number(line.figure):>9} {line.row.unit:<8} {line.row.limit:<10}"
+        written.append(f"{line.row.what:<{wide}} {figure}{runs}{verdict}".rstrip())
     missed = [line.row.name for line in found if line.within is False]
     unknown = [line.row.name for line in found if line.within is None and line.row.has_budget]
     if missed:

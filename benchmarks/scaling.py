@@ -1,4 +1,4 @@
-"""What a record costs as everything else grows: calls 1 to 500, policies 10 to 10,000, attributes 0 to 64, threads 1 to 8.
+"""What a record costs as all else grows: calls 1 to 500, policies 10 to 10,000, attributes 0 to 64, threads 1 to 8.
 
 Figures are multiples of what it costs at the small end, taken by turns; CPU time of the thread that logs, of the whole
 process where threads grow. Kept records go to a real OTLP/HTTP endpoint in another process, between the turns.
@@ -98,7 +98,12 @@ def _texts(head: str, count: int) -> Iterator[str]:
 
 
 _RANDOM = random.Random(1)
-WORDS = [a + b + c for a in ("ba", "ke", "li", "mo", "tu", "sha") for b in ("n", "r", "st", "l") for c in ("a", "en", "it", "or")]
+WORDS = [
+    a + b + c
+    for a in ("ba", "ke", "li", "mo", "tu", "sha")
+    for b in ("n", "r", "st", "l")
+    for c in ("a", "en", "it", "or")
+]
 SHAPES = {
     "literal": literal, "template": template, "f_string": f_string, "novel": novel, "kept": unnamed,
     "novel_kept": novel_kept,
@@ -227,11 +232,11 @@ def _requests() -> dict[str, tuple[str, dict[str, Any]]]:
 def figures(costs: dict[str, list[float]]) -> dict[str, float]:
     """For all sizes but the smallest of a kind, how many times as much a record costs as with that."""
     found, smallest = {}, dict[str, str]()
-    for name in costs:
+    for name, these in costs.items():
         kind = name.rpartition(".")[0]
         first = smallest.setdefault(kind, name)
         if first != name:
-            found[f"scaling.{name}"] = paired(costs[name], costs[first])
+            found[f"scaling.{name}"] = paired(these, costs[first])
     found["scaling.us.dropped"] = median(costs["calls.dropped.1"]) / 1e3
     found["scaling.us.kept"] = median(costs["attributes.kept.4"]) / 1e3
     return found

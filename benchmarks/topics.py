@@ -34,7 +34,7 @@ TOPICS: Final = {
     "load": Topic("200 calls with 50 dropped frames a second", ("--seconds", "1")),
     "loop": Topic("how late frames are while the process logs", ("--rounds", "1", "--seconds", "1"), once=True),
     "compare": Topic("other logging libraries, side by side", ("--turns", "2"), once=True),
-    "scaling": Topic("the cost of a record as calls, policies, attributes and threads grow", ("--turns", "2"), once=True),
+    "scaling": Topic("a record's cost as calls, policies, attributes and threads grow", ("--turns", "2"), once=True),
     "instructions": Topic("machine instructions of a record, by callgrind", ("--count", "5"), once=True),
     "boot": Topic("start-up and the size of the installation", ("--turns", "1"), once=True),
     "page": Topic("how soon a call can be seen", ("--loads", "1"), once=False),

@@ -60,11 +60,15 @@ class Sides:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
         for process in self._processes.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def serve(setting_up: Callable[[], contextlib.AbstractContextManager[Callable[[Any], Any]]]) -> None:
