@@ -160,6 +160,8 @@ def ddtrace(where: str) -> Iterator[Any]:
     import ddtrace.auto  # noqa: F401 (sets itself up)
 
     if where == "otlp":
+        import opentelemetry._logs  # noqa: F401 (only then is its handler there)
+
         logging.getLogger().setLevel(logging.INFO)
         logging.getLogger("urllib3").setLevel(logging.WARNING)
         yield _of_logger(logging.getLogger(NAME), where)

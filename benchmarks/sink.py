@@ -32,9 +32,10 @@ class Sink:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """End it; it ends by itself, too, when its input does."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(10)
+        with self._process as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(10)
 
     def counts(self) -> dict[str, int]:
         """What arrived since it was asked last: `requests` of any signal, log `records`, spans as `spans`, `bytes`."""

@@ -64,11 +64,13 @@ class Sides:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    assert process.stdout is not None
+    with process.stdout:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def serve(setting_up: Callable[[], contextlib.AbstractContextManager[Callable[[Any], Any]]]) -> None:
