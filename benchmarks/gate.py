@@ -5,6 +5,7 @@ Each call gets a fresh text or number, as in a running service; constant texts a
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import logging
@@ -94,12 +95,15 @@ def main() -> None:
     """Print the figures."""
     import otel_logging
 
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
+    parser.add_argument("--turns", type=int, default=measure.TURNS, help="of each variant (default: %(default)s)")
+    turns = parser.parse_args().turns
     plain, figures = measure.untouched(), dict[str, float]()
 
     def row(name: str, work: Any, level: str = "info") -> None:
         # A logger of its own for each row, as modules have.
         ours = getattr(logging.getLogger(f"server.{name}"), level)
-        figures[name] = measure.ratio(work, getattr(plain, level), ours, bare)
+        figures[name] = measure.ratio(work, getattr(plain, level), ours, bare, turns)
 
     with measure.configured(recorder="off"):
         row("gate.below.outside", unnamed, "debug")

@@ -6,6 +6,7 @@ is the work for ten seconds' worth of frames, as fast as it goes.
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import time
@@ -27,6 +28,9 @@ def main() -> None:
     """Print the figure."""
     import otel_logging
 
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="worth of frames (default: %(default)s)")
+    seconds = parser.parse_args().seconds
     log = logging.getLogger("server.media")
     with measure.configured():
         calls = [otel_logging.call(f"CA{number:032x}") for number in range(CALLS)]
@@ -37,7 +41,7 @@ def main() -> None:
                 for text in texts:
                     log.info(text)
         bare = busy = 0
-        for second in range(SECONDS):
+        for second in range(seconds):
             texts = [LINES[number % len(LINES)].format(number + 50 * second) for number in range(FRAMES)]
             for method in (_nothing, log.info):
                 began = time.process_time_ns()
@@ -50,7 +54,7 @@ def main() -> None:
                     bare += spent
                 else:
                     busy += spent
-    print(json.dumps({"load.frames": (busy - bare) / SECONDS / 1e9 * 100}))
+    print(json.dumps({"load.frames": (busy - bare) / seconds / 1e9 * 100}))
 
 
 def _nothing(_text: str) -> None:

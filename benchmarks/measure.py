@@ -32,10 +32,10 @@ def untouched() -> logging.Logger:
     return logger
 
 
-def ratio(work: Callable[[Any], int], plain: Any, ours: Any, bare: Callable[[], int]) -> float:
+def ratio(work: Callable[[Any], int], plain: Any, ours: Any, bare: Callable[[], int], turns: int = TURNS) -> float:
     """How many times as long `work` takes with `ours` as with `plain`, the bare loop taken off both."""
     costs = {"plain": [work(plain)], "ours": [work(ours)], "bare": [bare()]}  # the first turn fills caches
-    for _ in range(TURNS):
+    for _ in range(turns):
         costs["plain"].append(work(plain))
         costs["ours"].append(work(ours))
         costs["bare"].append(bare())

@@ -1,0 +1,282 @@
+"""The logging libraries that are compared, each set up as its own documentation does it, in a process of its own.
+
+Each gives a function for each shape that logs it so many times. Not in here: what is measured and when (`compare`).
+The output of the process is the file that console lines go to; every library writes each line through at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Say = "dict[str, Callable[[int], None]]"
+SHAPES = ("constant", "f_string", "template", "extras", "exception")
+NAME = "server.media_ws_ai"
+FRAME = "[AUDIO_DELTA]"  # how the lines begin that `filtered` drops
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+def says(info: Any, failed: Any, template: str = "%s: turn %%d of the call has begun", head: str = "state") -> Any:
+    """The shapes for a logger with the methods and the templates of the standard library."""
+    text = template % head
+    return {
+        "constant": lambda count: _constant(info, f"{head}: the call has begun", count),
+        "f_string": lambda count: _f_string(info, head, count),
+        "template": lambda count: _template(info, text, count),
+        "extras": lambda count: _extras(info, text, count),
+        "exception": lambda count: _exception(failed, text, count),
+    }
+
+
+def _constant(info: Any, text: str, count: int) -> None:
+    for _ in range(count):
+        info(text)
+
+
+def _f_string(info: Any, head: str, count: int) -> None:
+    for number in range(count):
+        info(f"{head}: turn {number} of the call has begun")
+
+
+def _template(info: Any, text: str, count: int) -> None:
+    for number in range(count):
+        info(text, number)
+
+
+def _extras(info: Any, text: str, count: int) -> None:
+    for number in range(count):
+        info(text, number, extra={"turn": number, "latency_ms": number * 1.5, "voice": "alloy", "barge_in": False})
+
+
+def _exception(failed: Any, text: str, count: int) -> None:
+    for number in range(count):
+        try:
+            _fail(number)
+        except ValueError:  # noqa: PERF203 (that is what is measured)
+            failed(text, number)
+
+
+def _with_keywords(info: Any, failed: Any, template: str, head: str) -> Any:
+    """As `says`, for loggers that take attributes as keywords."""
+    found = says(info, failed, template, head)
+    text = template % head
+
+    def extras(count: int) -> None:
+        for number in range(count):
+            info(text, number, turn=number, latency_ms=number * 1.5, voice="alloy", barge_in=False)
+
+    return {**found, "extras": extras}
+
+
+def _fail(number: int) -> None:
+    raise ValueError(f"the agent did not answer in turn {number}")
+
+
+def _of_logger(logger: Any, where: str) -> Any:
+    if where == "below":
+        return says(logger.debug, logger.debug, head=FRAME)
+    return says(logger.info, logger.exception, head=FRAME if where == "filtered" else "state")
+
+
+def _no_frame(record: Any) -> bool:
+    return not str(record.msg).startswith(FRAME)
+
+
+# -- the libraries -----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def ours(where: str) -> Iterator[Any]:
+    """otel-logging by `configure()`, redaction of secrets included; frames are dropped by the bundled policies."""
+    import otel_logging
+
+    exporters = {"otlp": "otlp", "json": "none"}.get(where, "local")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as store:
+        otel_logging.configure(
+            logs_exporter=exporters, store=store, log_json="1", log_level="INFO", recorder="off",
+            log_console="on" if where == "json" else "off",
+        )  # fmt: skip
+        yield _of_logger(logging.getLogger(NAME), where)
+        otel_logging.shutdown(5.0)
+
+
+@contextlib.contextmanager
+def ours_remembered(where: str) -> Iterator[Any]:
+    """The same in a call, with the flight recorder on: what is dropped is remembered."""
+    import otel_logging
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as store:
+        otel_logging.configure(logs_exporter="local", store=store, log_level="INFO", log_console="off")
+        with otel_logging.call("CA" + "5" * 32):
+            yield _of_logger(logging.getLogger(NAME), where)
+        otel_logging.shutdown(5.0)
+
+
+def _stdlib_console(formatter: logging.Formatter, where: str) -> Any:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    if where == "filtered":
+        handler.addFilter(_no_frame)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    return _of_logger(logging.getLogger(NAME), where)
+
+
+@contextlib.contextmanager
+def stdlib(where: str) -> Iterator[Any]:
+    """The standard library: a text line, as it has no JSON; a filter on the handler."""
+    yield _stdlib_console(logging.Formatter("[%(asctime)s] %(levelname)-8s [%(module)s] %(message)s"), where)
+
+
+@contextlib.contextmanager
+def python_json_logger(where: str) -> Iterator[Any]:
+    """The standard library with a JSON formatter."""
+    from pythonjsonlogger.json import JsonFormatter
+
+    yield _stdlib_console(
+        JsonFormatter("{asctime}{levelname}{module}{message}{name}", style="{", json_ensure_ascii=False), where
+    )
+
+
+@contextlib.contextmanager
+def ddtrace(where: str) -> Iterator[Any]:
+    """Datadog's tracer with log injection: JSON by python-json-logger, and its own OTLP export."""
+    os.environ |= {
+        "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false", "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+        "DD_TRACE_AGENT_URL": os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
+        "DD_LOGS_INJECTION": "true", "DD_LOGS_OTEL_ENABLED": "true" if where == "otlp" else "false",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "DD_CRASHTRACKING_ENABLED": "false",
+    }  # fmt: skip
+    import ddtrace.auto  # noqa: F401 (sets itself up)
+
+    if where == "otlp":
+        import opentelemetry._logs  # noqa: F401 (only then is its handler there)
+
+        logging.getLogger().setLevel(logging.INFO)
+        logging.getLogger("urllib3").setLevel(logging.WARNING)
+        yield _of_logger(logging.getLogger(NAME), where)
+    else:
+        from pythonjsonlogger.json import JsonFormatter
+
+        yield _stdlib_console(
+            JsonFormatter("{asctime}{levelname}{module}{message}{name}", style="{", json_ensure_ascii=False), where
+        )
+
+
+@contextlib.contextmanager
+def structlog(where: str) -> Iterator[Any]:
+    """Structlog's own fast set-up: a filtering logger, JSON, bytes written to the stream; frames end in a processor."""
+    import structlog as library
+
+    def no_frames(_: Any, __: str, event: Any) -> Any:
+        if str(event["event"]).startswith(FRAME):
+            raise library.DropEvent
+        return event
+
+    processors: list[Any] = [
+        library.contextvars.merge_contextvars, library.processors.add_log_level, library.processors.format_exc_info,
+        library.processors.TimeStamper(fmt="iso", utc=True), library.processors.JSONRenderer(ensure_ascii=False),
+    ]  # fmt: skip
+    if where == "filtered":
+        processors.insert(0, no_frames)
+    library.configure(
+        cache_logger_on_first_use=True,
+        wrapper_class=library.make_filtering_bound_logger(logging.INFO),
+        processors=processors,
+        logger_factory=library.WriteLoggerFactory(),
+    )
+    logger = library.get_logger().bind(logger=NAME)
+    info = logger.debug if where == "below" else logger.info
+    head = FRAME if where in {"below", "filtered"} else "state"
+    yield _with_keywords(info, logger.exception, "%s: turn %%d of the call has begun", head)
+
+
+@contextlib.contextmanager
+def loguru(where: str) -> Iterator[Any]:
+    """Loguru with `serialize=True`; a filter on the sink."""
+    from loguru import logger
+
+    logger.remove()
+    logger.add(
+        sys.stdout, level="INFO", serialize=True, backtrace=False, diagnose=False,
+        filter=(lambda record: not record["message"].startswith(FRAME)) if where == "filtered" else None,
+    )  # fmt: skip
+    info = logger.debug if where == "below" else logger.info
+    head = FRAME if where in {"below", "filtered"} else "state"
+    yield _with_keywords(info, logger.exception, "%s: turn {} of the call has begun", head)
+
+
+@contextlib.contextmanager
+def picologging(where: str) -> Iterator[Any]:
+    """picologging: a text line, as its JSON is that of its users; a filter on the handler."""
+    import picologging as library
+
+    handler = library.StreamHandler(sys.stdout)
+    handler.setFormatter(library.Formatter("[%(asctime)s] %(levelname)s [%(module)s] %(message)s"))
+    if where == "filtered":
+        handler.addFilter(_no_frame)
+    logger = library.Logger(NAME, library.INFO)
+    logger.addHandler(handler)
+    yield _of_logger(logger, where)
+
+
+@contextlib.contextmanager
+def official(where: str) -> Iterator[Any]:
+    """The official OpenTelemetry handler, batch processor and OTLP exporter."""
+    from opentelemetry._logs import set_logger_provider
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.instrumentation.logging.handler import LoggingHandler
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+
+    provider = LoggerProvider()
+    set_logger_provider(provider)
+    provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
+    handler = LoggingHandler(logger_provider=provider)
+    if where == "filtered":
+        handler.addFilter(_no_frame)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    yield _of_logger(logging.getLogger(NAME), where)
+    provider.shutdown()
+
+
+@contextlib.contextmanager
+def logfire(where: str) -> Iterator[Any]:
+    """Logfire behind the standard library; its records are spans of no length, sent by OTLP."""
+    import logfire as library
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    library.configure(
+        send_to_logfire=False, console=False, inspect_arguments=False,
+        additional_span_processors=[BatchSpanProcessor(OTLPSpanExporter())],
+    )  # fmt: skip
+    handler = library.LogfireLoggingHandler(fallback=logging.NullHandler())
+    if where == "filtered":
+        handler.addFilter(_no_frame)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    yield _of_logger(logging.getLogger(NAME), where)
+    library.shutdown()
+
+
+LIBRARIES: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
+    "ours": ours, "ours_remembered": ours_remembered, "stdlib": stdlib, "official": official, "structlog": structlog,
+    "loguru": loguru, "picologging": picologging, "python_json_logger": python_json_logger, "logfire": logfire,
+    "ddtrace": ddtrace,
+}  # fmt: skip
