@@ -17,7 +17,7 @@ else:  # the part of TOML that the file uses
     tomllib = None
 
 TOPICS = ("gate", "kept", "load", "page", "store")
-ONCE = frozenset({"store"})  # topics that take their own minima, and minutes
+ONCE = frozenset({"page", "store"})  # topics that take their own minima, and minutes
 BUDGETS = Path(__file__).with_name("budgets.toml")
 
 

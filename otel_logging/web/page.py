@@ -35,7 +35,9 @@ STATIC = HERE / "static"
 SUMMARY_EVENT = "otel_logging.call.summary"  # the record in which a process says what became of a call's records
 MOST_ROWS = 20_000  # records on one page; a longer call has several parts
 UPLOT, UPLOT_CSS = "uplot-1.6.32.min.js", "uplot-1.6.32.min.css"
-_FIRST, _LATER = 8_192, 131_072  # characters of a page's first piece, and of the others
+_FIRST_ROWS = 30  # about a screenful; with the head they are the page's first piece
+_FIRST_END = "<!-- more follows -->"  # what comes out of a log is escaped and cannot be this
+_PIECE = 131_072  # characters of the other pieces
 CSS, MODULE = "page.css", "page.js"
 
 
@@ -81,19 +83,19 @@ def render_call_html(view: CallView, *, now: int | None = None) -> str:
         ModuleNotFoundError: Jinja2, which the extra `web` brings, is not installed.
     """
     saved = clock.local(clock.now() if now is None else now)[:19]
-    css, module, uplot = static(UPLOT_CSS) + static(CSS), static(MODULE), static(UPLOT)
+    module, uplot = static(MODULE), static(UPLOT)
     policy = (
-        f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(uplot)}' '{_hash(module)}'; img-src data:"
+        f"default-src 'none'; style-src '{style_hash()}'; script-src '{_hash(uplot)}' '{_hash(module)}'; img-src data:"
     )
     context = call_context(view, most=0)
     return _render(
-        "call.html", mode="file", saved=saved, policy=policy, css=_raw(css), module=_raw(module), uplot=_raw(uplot),
+        "call.html", mode="file", saved=saved, policy=policy, module=_raw(module), uplot=_raw(uplot),
         cursor="", **context,
     )  # fmt: skip
 
 
 def render_call(view: CallView, *, cursor: str, start: int = 0, most: int = MOST_ROWS) -> Iterator[str]:
-    """The call as a page of the server, in pieces: a browser paints the head while the rows are being written.
+    """The call as a page of the server, in pieces. The first is what a screen shows: a browser can paint that alone.
 
     Args:
         view: the call.
@@ -107,13 +109,13 @@ def render_call(view: CallView, *, cursor: str, start: int = 0, most: int = MOST
 
 def _pieces(parts: Iterator[str]) -> Iterator[str]:
     held: list[str] = []
-    size, enough = 0, _FIRST
+    size = 0
     for part in parts:
         held.append(part)
         size += len(part)
-        if size > enough:
+        if size > _PIECE or _FIRST_END in part:
             yield "".join(held)
-            held, size, enough = [], 0, _LATER
+            held, size = [], 0
     yield "".join(held)
 
 
@@ -137,7 +139,14 @@ def call_context(view: CallView, *, start: int = 0, most: int = MOST_ROWS) -> di
     rows = rows_of(view)
     part = part_of(len(rows), start, most)
     shown = rows[part.start : part.end]
-    return {**top_context(view), "rows": shown, "details": details_of(shown), "part": part}
+    return {
+        **top_context(view),
+        "first_rows": shown[:_FIRST_ROWS],
+        "more_rows": shown[_FIRST_ROWS:],
+        "first_end": _Own(_FIRST_END),
+        "details": details_of(shown),
+        "part": part,
+    }
 
 
 def top_context(view: CallView) -> dict[str, Any]:
@@ -305,6 +314,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["css"] = _raw(style())
     made.filters["thousands"] = lambda number: f"{number:,}"
     made.filters["ms"] = lambda number: f"{number:,.0f}"
     return made
@@ -324,6 +334,17 @@ def _raw(text: str) -> _Own:
     if "</s" in text.lower() or "<!--" in text:
         raise ValueError("a file of the page cannot stand inside HTML")
     return _Own(text)
+
+
+def style() -> str:
+    """The one style sheet, which every page holds: the first paint waits for no second request."""
+    return static(UPLOT_CSS) + static(CSS)
+
+
+@functools.cache
+def style_hash() -> str:
+    """What a content policy calls the style sheet."""
+    return _hash(style())
 
 
 def _hash(text: str) -> str:

@@ -95,6 +95,29 @@ class TestFile:
         assert "".join(page.render_call(view, cursor="", most=10, start=20)).count('<li class="row') < 30
 
 
+class TestPieces:
+    def test_the_first_is_a_screenful(self, store):
+        """The first piece has the style, the head and the first rows; all pieces together have each row once."""
+        store.log("a", *(store.record(f"n{n}.", at=n / 50, call=CALL) for n in range(900)))
+        first, *others = page.render_call(find_call(store.root, CALL), cursor="")
+        assert page.style() in first
+        assert CALL in first
+        assert first.count('<li class="row') == 30
+        assert "n29." in first
+        keys = re.findall(r'<li class="row [^"]*" id="([^"]+)"', first + "".join(others))
+        assert len(keys) == len(set(keys)) == 900
+        assert len(others) < 20
+
+    def test_a_short_call_is_one(self, view):
+        """A call that fits on a screen comes in one piece, so nobody waits for the second."""
+        assert len(list(page.render_call(view, cursor=""))) == 1
+
+    def test_a_record_cannot_end_it(self, store):
+        """The mark between the pieces cannot come out of a log."""
+        store.log("a", store.record("<!-- more follows -->", call=CALL))
+        assert len(list(page.render_call(find_call(store.root, CALL), cursor=""))) == 1
+
+
 class TestHostile:
     @pytest.fixture
     def text(self, store):
