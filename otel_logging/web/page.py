@@ -10,7 +10,6 @@ import base64
 import functools
 import hashlib
 import html
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from urllib.parse import quote
 
 from otel_logging.search import clock
 from otel_logging.search.text import harmless
-from otel_logging.web.rows import Because, Namer, Row, record_row, rows_of
+from otel_logging.web.rows import Because, Namer, Row, gap_key, record_row, rows_of
 from otel_logging.web.timeline import BAR, COLUMNS, STRIP, timeline_of
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-SUMMARY_EVENT = "otel_logging.call.summary"  # the record in which a process says what became of a call's records
 MOST_ROWS = 20_000  # records on one page; a longer call has several parts
 UPLOT, UPLOT_CSS = "uplot-1.6.32.min.js", "uplot-1.6.32.min.css"
 _FIRST_ROWS = 30  # about a screenful; with the head they are the page's first piece
@@ -57,6 +55,8 @@ class Header:
     dropped: list[tuple[str, int]]
     first_error: Row | None
     errors: int
+    parties: list[tuple[str, str]]
+    missing: list[tuple[str, str, str]] = field(default_factory=list)  # when, the row's key, what
     notes: list[str] = field(default_factory=list)
     searched: str = ""
 
@@ -253,6 +253,8 @@ def _header(view: CallView) -> Header:
         dropped=dropped,
         first_error=_first_error(view),
         errors=view.levels.get("ERROR", 0) + view.levels.get("CRITICAL", 0),
+        parties=[(name.title(), harmless(text)) for name, text in view.parties.items()],
+        missing=[(clock.relative(item.at - view.first), gap_key(item), item.sentence()) for item in view.missing],
         notes=[*(harmless(note) for note in (*view.notes, *(skew.sentence() for skew in view.skews))), *trouble],
         searched=searched_line(view.searched),
     )
@@ -275,28 +277,14 @@ def searched_line(searched: Searched) -> str:
 
 def _books(view: CallView) -> tuple[str, list[tuple[str, int]]]:
     """What the call's own summaries say was made, kept and dropped; empty where there is none yet."""
-    figures: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
-    told = False
-    for record in view.records:
-        if record.event_name != SUMMARY_EVENT:
-            continue
-        told = True
-        for name in ("made", "kept", "recovered"):
-            figures[name] += _whole(record.attributes.get(f"otel_logging.{name}"))
-        reasons = record.attributes.get("otel_logging.dropped_by")
-        for reason, count in (reasons if isinstance(reasons, dict) else {}).items():
-            dropped[str(reason)] += _whole(count)
-    if not told:
+    told = view.books
+    if not told.summaries:
         return "", []
-    text = f"{figures['made']:,} made, {figures['kept']:,} kept, {sum(dropped.values()):,} dropped"
-    if figures["recovered"]:
-        text += f", {figures['recovered']:,} recovered"
-    return text, dropped.most_common()
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    made, kept, recovered = (told.figures[name] for name in ("made", "kept", "recovered"))
+    text = f"{made:,} made, {kept:,} kept, {sum(told.dropped.values()):,} dropped"
+    if recovered:
+        text += f", {recovered:,} recovered"
+    return text, told.dropped.most_common()
 
 
 def _render(template: str, **values: Any) -> str:

@@ -73,7 +73,7 @@ class TestFile:
     def test_says_what_it_shows(self, view):
         """Id, state, counts, the first error, the books, both services, the recovered frame."""
         text = page.render_call_html(view, now=1_705_865_426_000_000_000)
-        for part in (CALL, "saved 2024-01-21 19:30:26", "First error", "100 made, 4 kept, 96 dropped, 1 recovered",
+        for part in (CALL, "saved 2024-01-21 19:30:26", "First error", "100 made, 3 kept, 97 dropped, 1 recovered",
                      "policy:audio-events", "שלום", "ValueError: no", "row d rec", "no turn events", ">worker<"):  # fmt: skip
             assert part in text, part
 
@@ -176,6 +176,27 @@ def test_clocks_that_disagree(store):
     assert "the clock of worker is at least 3.0s behind that of media" in page.render_call_html(
         find_call(store.root, CALL)
     )
+
+
+def test_parties(store):
+    """Direction and parties stand in the head as they were stored."""
+    store.log("a", store.record("x", call=CALL, direction="inbound", **{"from": "[PHONE]", "to": "<b>+1"}))
+    text = page.render_call_html(find_call(store.root, CALL))
+    for part in ("<dt>Direction</dt><dd><bdi>inbound<", "<dt>From</dt><dd><bdi>[PHONE]<", "<bdi>&lt;b&gt;+1<"):
+        assert part in text, part
+
+
+def test_missing(store):
+    """What is known to be missing is told in the head, which leads to the row that marks the place."""
+    summary = store.record("Call summary", at=7, call=CALL, otel_logging__made=9, otel_logging__kept=3)
+    summary["eventName"] = "otel_logging.call.summary"
+    store.log("a", store.record("x", call=CALL), summary)
+    text = page.render_call_html(find_call(store.root, CALL))
+    (key,) = re.findall(r'<a href="#(m[0-9a-f]+)"><b>Missing</b> <time>\+00:07.000</time>', text)
+    assert (
+        f'<li class="gap lost" id="{key}" data-t="7000.000001">2 of 3 records that media kept are not here</li>' in text
+    )
+    assert text.index("Call summary</div>") < text.index(f'id="{key}"')
 
 
 class TestTurns:
