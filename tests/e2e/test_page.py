@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -414,6 +415,27 @@ class TestHostileLogs:
         page.get_by_role("button", name="Show").click()
         assert "is no time" in page.locator(".note").text_content()
         assert page.evaluate("typeof hacked") == "undefined"
+
+
+def test_retention_while_it_serves(tmp_path):
+    """While a store is served and written to, what is past retention goes; what the page needs goes on."""
+    made = _WRITER.StoreWriter(tmp_path / "store")
+    made.log("media-1-20240101T000000000000Z", made.record("old", call=A))
+    for folder in (made.root, made.root / "logs"):
+        folder.chmod(0o700)
+    (old,) = (made.root / "logs").iterdir()
+    os.utime(old, (time.time() - 8 * 24 * 3600,) * 2)
+    running = Served(made.root)
+    try:
+        made.log("open", made.record("new", call=A))
+        until = time.monotonic() + PATIENCE / 1000
+        while old.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not old.exists()
+        answer = running.raw(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{running.port}\r\nConnection: close\r\n\r\n")
+        assert answer.startswith("HTTP/1.1 403")
+    finally:
+        running.stop()
 
 
 class TestAttacks:
