@@ -14,6 +14,7 @@ import pytest
 
 from otel_logging.search.call_view import CallView
 from otel_logging.search.local import Searched, scan, scan_spans
+from otel_logging.search.missing import missing_of
 from otel_logging.search.one_call import find_call
 from otel_logging.search.turns import Turn
 from otel_logging.web import page
@@ -124,9 +125,12 @@ class TestHostile:
         """A page in which every field that a log can fill holds markup."""
         record = store.record(EVIL, call=EVIL, severity=17, **{EVIL: EVIL, "turn.user_text": EVIL, "turn.agent_text": EVIL,
                               "turn.latency_ms": 5, f"turn.latency.{EVIL}": 3, "otel_logging.recovered": True,
-                              "otel_logging.trigger": EVIL}, exception__stacktrace=EVIL)  # fmt: skip
+                              "otel_logging.trigger": EVIL, "direction": EVIL, "from": EVIL, "to": EVIL},
+                              exception__stacktrace=EVIL)  # fmt: skip
         record["eventName"] = "turn"
-        summary = store.record(EVIL, at=20, call=EVIL, otel_logging__made=2, otel_logging__dropped_by={EVIL: 1})
+        summary = store.record(
+            EVIL, at=20, call=EVIL, otel_logging__made=2, otel_logging__kept=9, otel_logging__dropped_by={EVIL: 1}
+        )
         summary["eventName"] = "otel_logging.call.summary"
         store.log("a", record, summary, service=EVIL, scope=EVIL)
         store.trace("a", store.span(EVIL, trace="a1" * 16, span="b" * 16, call=EVIL, failed=True, **{EVIL: EVIL}),
@@ -134,6 +138,9 @@ class TestHostile:
                     service=EVIL)  # fmt: skip
         view = CallView(EVIL, ("a1" * 16,), list(scan(store.root)), list(scan_spans(store.root)), Searched())
         view.notes.append(EVIL)
+        view.missing = missing_of(view.records, view.spans)
+        assert len(view.missing) == 1
+        assert view.parties.keys() == {"direction", "from", "to"}
         view.searched.problem(EVIL, EVIL)
         assert len(view.records) == 2
         assert len(view.spans) == 2
