@@ -28,6 +28,7 @@ def main(argv: list[str]) -> int:
 
         from otel_logging.web.access import LOOPBACK, SHORTEST, Guard
         from otel_logging.web.app import application
+        from otel_logging.web.upkeep import Upkeep
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in {"", _OURS}:
@@ -66,11 +67,16 @@ def main(argv: list[str]) -> int:
         guard, log_level="warning", access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2
     )
     server = uvicorn.Server(config)
+    upkeep = Upkeep(store)
     if not args.json:
         print(f"The calls of {store}. Ctrl C ends it. Open in your browser:")
     # A token from the environment is known to whoever set it, and a container's log is no place for it.
     tell_address(guard.token if token is None else f"${TOKEN_VARIABLE}")
-    server.run(sockets=[listener])
+    upkeep.start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        upkeep.stop()
     return DONE
 
 

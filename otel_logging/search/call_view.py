@@ -17,7 +17,9 @@ from otel_logging.search.text import harmless
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from otel_logging.search.digest import Told
     from otel_logging.search.local import Searched
+    from otel_logging.search.missing import Missing
     from otel_logging.search.spans import Span
     from otel_logging.search.timing import Gap, Skew
     from otel_logging.search.turns import Turn
@@ -34,6 +36,7 @@ class CallView:
 
     `call_sid` is None for a trace that no call was seen with. `state` is `live`, `settling`, `complete` or `truncated`
     (something that may belong to the call could not be read). Times are nanoseconds since 1970 UTC, 0 if unknown.
+    `missing` is what is known not to be here; only who has all of a call's records can say.
     """
 
     call_sid: str | None
@@ -44,6 +47,7 @@ class CallView:
     state: str = "complete"
     notes: list[str] = field(default_factory=list)
     looked: int = field(default_factory=clock.now)  # when this was the state of things
+    missing: list[Missing] = field(default_factory=list)
     services: dict[str, int] = field(init=False)
     levels: dict[str, int] = field(init=False)
     ends: dict[str, str] = field(init=False)
@@ -84,6 +88,25 @@ class CallView:
         return skews_of(self.records, self.spans, self.looked)
 
     @property
+    def parties(self) -> dict[str, str]:
+        """`direction`, `from` and `to`, as far as the records and spans tell."""
+        from otel_logging.search.parties import parties_of
+
+        return parties_of(self.records, self.spans, self.call_sid)
+
+    @property
+    def books(self) -> Told:
+        """What the call's own summaries say was made, kept, recovered and dropped."""
+        from otel_logging.search.digest import Told
+        from otel_logging.search.glance import SUMMARY_EVENT
+
+        told = Told()
+        for record in self.records:
+            if record.event_name == SUMMARY_EVENT:
+                told.add(record)
+        return told
+
+    @property
     def turns(self) -> list[Turn]:
         """The conversation's turns, from turn events alone; none where there are no such events."""
         from otel_logging.search.turns import turns_of
@@ -105,9 +128,12 @@ class CallView:
             "seconds": round((self.last - self.first) / clock.NANOS, 6),
             "state": self.state,
             "ends": self.ends,
+            "parties": self.parties,
             "services": self.services,
             "levels": self.levels,
             "recovered": self.recovered,
+            "books": self.books.as_json(),
+            "missing": [item.as_json(self.first) for item in self.missing],
             "notes": self.notes,
             "gaps": [gap.as_json(self.first) for gap in self.gaps],
             "skews": [skew.sentence() for skew in self.skews],
@@ -160,6 +186,10 @@ def _header(view: CallView, *, colour: bool) -> Iterator[str]:
         yield f"  traces    {', '.join(view.trace_ids)}"
     if view.first:
         yield f"  started   {clock.local(view.first)}, lasted {clock.duration(view.last - view.first)}"
+    if parties := view.parties:
+        from otel_logging.search.parties import sentence
+
+        yield f"  parties   {harmless(sentence(parties))}"
     services = ", ".join(f"{harmless(name) or '(no name)'} {count:,}" for name, count in view.services.items())
     yield f"  services  {services or 'none'}"
     yield f"  records   {_counts(view)}"
@@ -168,6 +198,9 @@ def _header(view: CallView, *, colour: bool) -> Iterator[str]:
         yield f"  spans     {len(view.spans):,}{f', {failed:,} failed' if failed else ''}"
     ends = ", ".join(f"{harmless(service)} {harmless(reason)}" for service, reason in view.ends.items())
     yield f"  state     {view.state}{f'; ended in {ends}' if ends else ''}"
+    for item in view.missing:
+        when = f" (at {clock.relative(item.at - view.first)})" if not item.kept else ""
+        yield lines.paint(f"  missing   {item.sentence()}{when}", lines.YELLOW, colour=colour)
     for note in (*view.notes, *(skew.sentence() for skew in view.skews)):
         yield f"  note      {harmless(note)}"
 
@@ -201,4 +234,7 @@ def _counts(view: CallView) -> str:
     text = f"{len(view.records):,}" + (f" ({', '.join(parts)})" if parts else "")
     if view.recovered:
         text += f"; {lines.MARK} {view.recovered:,} recovered: dropped at the time, given back when the call went wrong"
+    books = view.books
+    if books.summaries:
+        text += f"; {books.figures['kept']:,} of {books.figures['made']:,} made were kept"
     return text

@@ -27,6 +27,10 @@ SUFFIX: Final = ".jsonl"
 OWN_NAME: Final = re.compile(r".+-\d+-\d{8}T\d{12}Z\.jsonl")
 """Names that only this project's writers give: process and moment are in them, and their writers hold a lock."""
 
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_FIRST_FIELD: Final = b"\x0a"  # how every OTLP request in Protocol Buffers begins
+_DATA: Final = (".json", ".ndjson", ".zst", ".gz", ".log", ".binpb")  # what looks like somebody's records
+_OTHER_NAME: Final = f"the names of a store's files end in {SUFFIX}"
 _LINK: Final = "a symbolic link, not followed"
 
 
@@ -76,7 +80,11 @@ def listed(store: Path, folder: str, notes: Notes) -> list[StoreFile]:
 
 def _add(entry: os.DirEntry[str], folder: str, found: dict[str, StoreFile], notes: Notes) -> None:
     suffix = next((end for end in ("", *frames.SUFFIXES) if entry.name.endswith(SUFFIX + end)), None)
-    if suffix is None or entry.name.startswith("."):
+    if entry.name.startswith("."):
+        return
+    if suffix is None:
+        if entry.name.endswith(_DATA) and entry.is_file(follow_symlinks=False):
+            notes.problem(f"{folder}/{entry.name}", _OTHER_NAME)
         return
     name = entry.name.removesuffix(suffix) if suffix else entry.name
     if entry.is_symlink():
@@ -104,6 +112,8 @@ def opened(file: StoreFile) -> Iterator[tuple[BinaryIO, StoreFile]]:
         with open(number, "rb", buffering=0) as stream:  # noqa: PTH123 (a descriptor)
             if not stat.S_ISREG(os.fstat(number).st_mode):
                 raise OSError(0, "not a regular file")
+            if not form.sealed and (why := foreign(stream)):
+                raise OSError(0, why)
             yield stream, form
         return
 
@@ -115,6 +125,20 @@ _FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
+
+
+def foreign(stream: BinaryIO) -> str:
+    """Why an open file as written cannot be read as lines, empty if it can: the Collector's exporter has other forms.
+
+    They put a length of four bytes before each message.
+    """
+    head = stream.read(8)
+    stream.seek(0)
+    if head[4:] == _ZSTD_MAGIC:
+        return "compressed by the Collector's file exporter; leave `compression` off there, the store packs files"
+    if head[4:5] == _FIRST_FIELD and 0 < int.from_bytes(head[:4], "big") <= os.fstat(stream.fileno()).st_size:
+        return "no lines of JSON: the Collector's file exporter has to write `format: json`"
+    return ""
 
 
 class Source:

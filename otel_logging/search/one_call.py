@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from otel_logging.ids import Pasted, parse_pasted, trace_id_for
 from otel_logging.search import clock
 from otel_logging.search.call_view import CallView, state_of
+from otel_logging.search.missing import missing_of
 from otel_logging.search.record import Record
 from otel_logging.search.source import Ask, Asked, Ids, Source, reading, source_of
 from otel_logging.search.spans import Owners, Span
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # How well a record fits what was pasted; only the best fit that occurs counts.
 _EXACT, _NO_CASE, _OWN, _TRACE, _PREFIX, _TRACE_PREFIX = range(6)
+_SURE = 900 * clock.NANOS  # no call is silent for so long
 _HEX = frozenset("0123456789abcdef")
 
 _Item = TypeVar("_Item", Record, Span)
@@ -264,16 +266,24 @@ def _collect(reader: _Reader, call_sid: str | None, traces: set[str], searched: 
             searched.problems.append(problem)
     searched.failed.extend(failed for failed in again.failed if failed not in searched.failed)
     missed = again.missed or bool(searched.failed) or again.more or searched.more
+    records.sort(key=lambda record: record.order)
+    whole = not missed and reader.until is None and (reader.since is None or _begins_later(records, reader.since))
     return CallView(
         call_sid=call_sid,
         trace_ids=tuple(sorted(traces, key=lambda trace: (call_sid is None or trace != own_trace(call_sid), trace))),
-        records=sorted(records, key=lambda record: record.order),
+        records=records,
         spans=sorted(spans, key=lambda span: (span.start, span.end)),
         searched=searched,
         state="truncated" if missed else state_of(latest=latest, hung_up=hung_up, now=now),
         looked=now,
+        missing=missing_of(records, spans) if whole else [],
         notes=_notes({other for other in others if other not in (None, call_sid) and other}),
     )
+
+
+def _begins_later(records: list[Record], since: int) -> bool:
+    """Whether the call cannot have begun before the range: nothing of it stands near the range's start."""
+    return bool(records) and records[0].time - since >= _SURE
 
 
 def _met(items: Iterator[_Item], call_sid: str | None, traces: set[str]) -> Iterator[_Item]:

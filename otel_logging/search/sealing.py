@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from otel_logging.private_files import Folder
 
 LOCK: Final = "seal.lock"
-ROTATED: Final = re.compile(r".+-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}\.jsonl")
-"""Names that the Collector's file exporter gives to files it has put aside."""
+ROTATED: Final = re.compile(r".+-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}(?:-[a-z]+)?\.jsonl")
+"""Names that the Collector's file exporter gives to files it has put aside; newer ones say why: `…-size.jsonl`."""
 
 _YOUNG_SECONDS: Final = 60.0  # an empty file this young may belong to a writer who is about to lock it
 _ABANDONED_SECONDS: Final = 3600.0  # a temporary file this old is a killed process's

@@ -7,12 +7,14 @@ query languages of single back ends do not belong here.
 
 from __future__ import annotations
 
+import functools
 import re
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from otel_logging.search import clock
 from otel_logging.search.local import Searched, Wanted, Window, naming, needles, one_reading, scan, scan_spans
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
 
+_Item = TypeVar("_Item")
+
 # What may stand in a back end's query, whatever its language.
 _ASKABLE = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 
@@ -34,6 +38,13 @@ KINDS = (LOCAL, CLOUDWATCH, DATADOG, CLICKHOUSE)
 
 class BackEndError(Exception):
     """A back end could not be asked, or did not answer; the text is a sentence that says what to do about it."""
+
+
+class Late(BackEndError):  # noqa: N818 (reads as what it is)
+    """A back end had not answered when patience ended."""
+
+
+_LATE = "gave no whole answer in time; what it had found is shown"
 
 
 @dataclass(slots=True)
@@ -50,6 +61,13 @@ class Asked(Searched):
         if text not in self.failed:
             self.failed.append(text)
         self.missed = True
+
+    def merge(self, other: Asked) -> None:
+        """Count what another question to a back end looked at, too."""
+        self.add(other)
+        self.asked += other.asked
+        self.failed += [text for text in other.failed if text not in self.failed]
+        self.more = self.more or other.more
 
     def as_json(self) -> dict[str, Any]:
         """For `--format json`."""
@@ -187,60 +205,109 @@ def _window(ask: Ask) -> Window:
 class Several:
     """Several sources as one; a record that two of them hold comes once.
 
-    One that fails is noted in `Asked.failed` and does not hide what the others have.
+    Back ends are asked at the same time and heard in the order in which they are named. One that fails, or does not
+    answer in time, is noted in `Asked.failed` and does not hide what the others have.
+
+    Args:
+        sources: the places.
+        patience: seconds that all of them may take for one question; by default `together.PATIENCE`.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], *, patience: float | None = None) -> None:
         self.sources = tuple(sources)
         self.name = ", ".join(source.name for source in sources)
+        self._patience = patience
         self._known: dict[int, tuple[Ask, list[Record]]] = {}
+        self._late: set[int] = set()  # those that did not answer once are not asked again
 
     def records(self, ask: Ask, searched: Asked) -> Iterator[Record]:
         """The records of all sources, one source after the other."""
-        seen: Counter[tuple[object, ...]] = Counter()
-        for number, source in enumerate(self.sources):
-            mine: Counter[tuple[object, ...]] = Counter()
-            for record in self._of(number, source, ask, searched):
-                key = _same(record)
-                mine[key] += 1
-                if mine[key] > seen[key]:
-                    yield record
-            seen |= mine
-
-    def _of(self, number: int, source: Source, ask: Ask, searched: Asked) -> Iterator[Record]:
-        if isinstance(source, Local):
-            yield from source.records(ask, searched)
-            return
+        odd = [text for text in ask.ids.texts() if not _ASKABLE.fullmatch(text)] if ask.ids is not None else []
+        wanted = [number for number, source in enumerate(self.sources) if not isinstance(source, Local)]
         # A call is asked for twice, first by what was pasted, then by all its ids; often that is the same.
+        wanted = [number for number in wanted if not odd and not self._knows(number, ask)]
+        seen: Counter[tuple[object, ...]] = Counter()
+        with self._asking(wanted, lambda source, asked: source.records(ask, asked)) as answers:
+            for number, source in enumerate(self.sources):
+                mine: Counter[tuple[object, ...]] = Counter()
+                if isinstance(source, Local):
+                    found = source.records(ask, searched)
+                elif odd:
+                    why = f"not asked: {odd[0]!r} is no id; ids have letters, digits and . _ : @ - only"
+                    searched.fail(source.name, why)
+                    continue
+                elif number in answers:
+                    found = self._heard(number, ask, answers[number](searched), searched)
+                else:
+                    if number in self._late:
+                        searched.fail(source.name, _LATE)
+                    found = ask.kept(iter(self._known[number][1]), Asked())
+                for record in found:
+                    key = _same(record)
+                    mine[key] += 1
+                    if mine[key] > seen[key]:
+                        yield record
+                seen |= mine
+
+    def _knows(self, number: int, ask: Ask) -> bool:
         before = self._known.get(number)
-        if before is not None and _covers(before[0], ask):
-            yield from ask.kept(iter(before[1]), Asked())
-            return
+        return before is not None and _covers(before[0], ask)
+
+    def _heard(self, number: int, ask: Ask, answer: Iterator[Record], searched: Asked) -> Iterator[Record]:
         known: list[Record] = []
-        if ask.ids is not None and (odd := [text for text in ask.ids.texts() if not _ASKABLE.fullmatch(text)]):
-            searched.fail(source.name, f"not asked: {odd[0]!r} is no id; ids have letters, digits and . _ : @ - only")
-            return
+        self._known.pop(number, None)
         try:
-            for record in source.records(ask, searched):
+            for record in answer:
                 known.append(record)
                 yield record
         except BackEndError as error:
-            searched.fail(source.name, str(error))
-            return
-        if ask.ids is not None:
+            late = isinstance(error, Late)
+            searched.fail(self.sources[number].name, _LATE if late else str(error))
+            if not late:
+                return
+            self._late.add(number)
+        if ask.ids is not None or number in self._late:
             self._known[number] = (ask, known)
+
+    @contextmanager
+    def _asking(
+        self, numbers: Sequence[int], read: Callable[[Source, Asked], Iterator[_Item]]
+    ) -> Iterator[dict[int, Callable[[Asked], Iterator[_Item]]]]:
+        """How to hear the answers of these sources, which are asked at the same time where there are several."""
+        numbers = [number for number in numbers if number not in self._late]
+        if len(self.sources) == 1:
+            yield {number: functools.partial(read, self.sources[number]) for number in numbers}
+            return
+        from otel_logging.search import together
+
+        until = time.monotonic() + (together.PATIENCE if self._patience is None else self._patience)
+        asking = {
+            number: together.Asking(self.sources[number].name, functools.partial(read, self.sources[number]), until)
+            for number in numbers
+        }
+        try:
+            yield {number: one.heard for number, one in asking.items()}
+        finally:
+            for one in asking.values():
+                one.stop()
 
     def forget(self) -> None:
         """Ask anew what was asked before."""
         self._known.clear()
+        self._late.clear()
 
     def spans(self, ask: Ask, searched: Asked) -> Iterator[Span]:
         """The spans of all sources."""
-        for source in self.sources:
-            try:
-                yield from source.spans(ask, searched)
-            except BackEndError as error:  # noqa: PERF203 (one for each back end)
-                searched.fail(source.name, str(error))
+        remote = [number for number, source in enumerate(self.sources) if not isinstance(source, Local)]
+        with self._asking(remote, lambda source, asked: source.spans(ask, asked)) as answers:
+            for number, source in enumerate(self.sources):
+                if isinstance(source, Local):
+                    yield from source.spans(ask, searched)
+                elif number in answers:
+                    try:
+                        yield from answers[number](searched)
+                    except BackEndError as error:
+                        searched.fail(source.name, _LATE if isinstance(error, Late) else str(error))
 
     def explain(self, ask: Ask) -> list[str]:
         """The native query of each source, under its name."""

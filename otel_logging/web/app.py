@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -26,7 +27,7 @@ from otel_logging.web import page
 from otel_logging.web.follow import Follower
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from starlette.requests import Request
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from otel_logging.search.call_view import CallView
 
 STATIC = {
-    # One style sheet: the first paint waits for it.
-    "page.css": ((page.UPLOT_CSS, page.CSS), "text/css"),
     "page.js": ((page.MODULE,), "text/javascript"),
     "uplot.js": ((page.UPLOT,), "text/javascript"),
     "icon.svg": (("icon.svg",), "image/svg+xml"),
@@ -43,6 +42,7 @@ STATIC = {
 _LISTED = 50  # calls on a page
 _SPARKS = 10  # sparklines in one request
 _SPARK_SECONDS = 1.0  # spent on them; a store without an index is read once for each
+FIRST_PAINT = 0.15  # seconds that a browser is left to paint the first screenful before it gets the rest to parse
 _POLL = 0.5  # seconds between looks at a live call
 _ALIVE = 15.0  # seconds of silence after which a comment keeps a connection open
 
@@ -114,7 +114,8 @@ class _Routes:
         if isinstance(found, Response):
             return found
         first = int(start) if start.isdecimal() and len(start) < 10 else 0
-        return StreamingResponse(page.render_call(found, cursor=place, start=first), media_type="text/html")
+        pieces = page.render_call(found, cursor=place, start=first)
+        return StreamingResponse(paced(pieces), media_type="text/html")
 
     def download(self, request: Request) -> Response:
         """One call as a file of its own."""
@@ -290,6 +291,15 @@ def spark(view: CallView, *, width: int = 140, height: int = 24) -> dict[str, st
         )
 
     return {"kept": path(counts, 0), "e": path(errors, height - 3)}
+
+
+async def paced(pieces: Iterator[str]) -> AsyncIterator[str]:
+    """The pieces of a page; after the first, the browser gets the time to paint it."""
+    pause = FIRST_PAINT
+    async for piece in iterate_in_threadpool(pieces):
+        yield piece
+        await asyncio.sleep(pause)
+        pause = 0.0
 
 
 def _pasted(request: Request) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
 from otel_logging.search.call_view import state_of
+from otel_logging.search.missing import missing_of
 from otel_logging.search.one_call import belongs, find_call, seen_traces
 from otel_logging.search.spans import Owners
 from otel_logging.search.tail import Tail
@@ -103,6 +104,8 @@ class Follower:
                 records=sorted([*self._view.records, *new], key=lambda record: record.order),
                 spans=sorted([*self._view.spans, *later], key=lambda span: (span.start, span.end)),
             )
+            if self._view.state != "truncated":
+                self._view.missing = missing_of(self._view.records, self._view.spans)
         because = Because(self._view.records)
         rows = [record_row(record, self._view.first, fingerprint(record), because) for record in records]
         return rows + [span_row(span, self._view.first) for span in spans]

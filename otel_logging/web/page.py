@@ -10,7 +10,6 @@ import base64
 import functools
 import hashlib
 import html
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from urllib.parse import quote
 
 from otel_logging.search import clock
 from otel_logging.search.text import harmless
-from otel_logging.web.rows import Because, Namer, Row, record_row, rows_of
+from otel_logging.web.rows import Because, Namer, Row, gap_key, record_row, rows_of
 from otel_logging.web.timeline import BAR, COLUMNS, STRIP, timeline_of
 
 if TYPE_CHECKING:
@@ -32,10 +31,11 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-SUMMARY_EVENT = "otel_logging.call.summary"  # the record in which a process says what became of a call's records
 MOST_ROWS = 20_000  # records on one page; a longer call has several parts
 UPLOT, UPLOT_CSS = "uplot-1.6.32.min.js", "uplot-1.6.32.min.css"
-_FIRST, _LATER = 8_192, 131_072  # characters of a page's first piece, and of the others
+_FIRST_ROWS = 30  # about a screenful; with the head they are the page's first piece
+_FIRST_END = "<!-- more follows -->"  # what comes out of a log is escaped and cannot be this
+_PIECE = 131_072  # characters of the other pieces
 CSS, MODULE = "page.css", "page.js"
 
 
@@ -55,6 +55,8 @@ class Header:
     dropped: list[tuple[str, int]]
     first_error: Row | None
     errors: int
+    parties: list[tuple[str, str]]
+    missing: list[tuple[str, str, str]] = field(default_factory=list)  # when, the row's key, what
     notes: list[str] = field(default_factory=list)
     searched: str = ""
 
@@ -81,19 +83,19 @@ def render_call_html(view: CallView, *, now: int | None = None) -> str:
         ModuleNotFoundError: Jinja2, which the extra `web` brings, is not installed.
     """
     saved = clock.local(clock.now() if now is None else now)[:19]
-    css, module, uplot = static(UPLOT_CSS) + static(CSS), static(MODULE), static(UPLOT)
+    module, uplot = static(MODULE), static(UPLOT)
     policy = (
-        f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(uplot)}' '{_hash(module)}'; img-src data:"
+        f"default-src 'none'; style-src '{style_hash()}'; script-src '{_hash(uplot)}' '{_hash(module)}'; img-src data:"
     )
     context = call_context(view, most=0)
     return _render(
-        "call.html", mode="file", saved=saved, policy=policy, css=_raw(css), module=_raw(module), uplot=_raw(uplot),
+        "call.html", mode="file", saved=saved, policy=policy, module=_raw(module), uplot=_raw(uplot),
         cursor="", **context,
     )  # fmt: skip
 
 
 def render_call(view: CallView, *, cursor: str, start: int = 0, most: int = MOST_ROWS) -> Iterator[str]:
-    """The call as a page of the server, in pieces: a browser paints the head while the rows are being written.
+    """The call as a page of the server, in pieces. The first is what a screen shows: a browser can paint that alone.
 
     Args:
         view: the call.
@@ -107,13 +109,13 @@ def render_call(view: CallView, *, cursor: str, start: int = 0, most: int = MOST
 
 def _pieces(parts: Iterator[str]) -> Iterator[str]:
     held: list[str] = []
-    size, enough = 0, _FIRST
+    size = 0
     for part in parts:
         held.append(part)
         size += len(part)
-        if size > enough:
+        if size > _PIECE or _FIRST_END in part:
             yield "".join(held)
-            held, size, enough = [], 0, _LATER
+            held, size = [], 0
     yield "".join(held)
 
 
@@ -137,7 +139,14 @@ def call_context(view: CallView, *, start: int = 0, most: int = MOST_ROWS) -> di
     rows = rows_of(view)
     part = part_of(len(rows), start, most)
     shown = rows[part.start : part.end]
-    return {**top_context(view), "rows": shown, "details": details_of(shown), "part": part}
+    return {
+        **top_context(view),
+        "first_rows": shown[:_FIRST_ROWS],
+        "more_rows": shown[_FIRST_ROWS:],
+        "first_end": _Own(_FIRST_END),
+        "details": details_of(shown),
+        "part": part,
+    }
 
 
 def top_context(view: CallView) -> dict[str, Any]:
@@ -244,6 +253,8 @@ def _header(view: CallView) -> Header:
         dropped=dropped,
         first_error=_first_error(view),
         errors=view.levels.get("ERROR", 0) + view.levels.get("CRITICAL", 0),
+        parties=[(name.title(), harmless(text)) for name, text in view.parties.items()],
+        missing=[(clock.relative(item.at - view.first), gap_key(item), item.sentence()) for item in view.missing],
         notes=[*(harmless(note) for note in (*view.notes, *(skew.sentence() for skew in view.skews))), *trouble],
         searched=searched_line(view.searched),
     )
@@ -266,28 +277,14 @@ def searched_line(searched: Searched) -> str:
 
 def _books(view: CallView) -> tuple[str, list[tuple[str, int]]]:
     """What the call's own summaries say was made, kept and dropped; empty where there is none yet."""
-    figures: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
-    told = False
-    for record in view.records:
-        if record.event_name != SUMMARY_EVENT:
-            continue
-        told = True
-        for name in ("made", "kept", "recovered"):
-            figures[name] += _whole(record.attributes.get(f"otel_logging.{name}"))
-        reasons = record.attributes.get("otel_logging.dropped_by")
-        for reason, count in (reasons if isinstance(reasons, dict) else {}).items():
-            dropped[str(reason)] += _whole(count)
-    if not told:
+    told = view.books
+    if not told.summaries:
         return "", []
-    text = f"{figures['made']:,} made, {figures['kept']:,} kept, {sum(dropped.values()):,} dropped"
-    if figures["recovered"]:
-        text += f", {figures['recovered']:,} recovered"
-    return text, dropped.most_common()
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    made, kept, recovered = (told.figures[name] for name in ("made", "kept", "recovered"))
+    text = f"{made:,} made, {kept:,} kept, {sum(told.dropped.values()):,} dropped"
+    if recovered:
+        text += f", {recovered:,} recovered"
+    return text, told.dropped.most_common()
 
 
 def _render(template: str, **values: Any) -> str:
@@ -305,6 +302,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["css"] = _raw(style())
     made.filters["thousands"] = lambda number: f"{number:,}"
     made.filters["ms"] = lambda number: f"{number:,.0f}"
     return made
@@ -324,6 +322,17 @@ def _raw(text: str) -> _Own:
     if "</s" in text.lower() or "<!--" in text:
         raise ValueError("a file of the page cannot stand inside HTML")
     return _Own(text)
+
+
+def style() -> str:
+    """The one style sheet, which every page holds: the first paint waits for no second request."""
+    return static(UPLOT_CSS) + static(CSS)
+
+
+@functools.cache
+def style_hash() -> str:
+    """What a content policy calls the style sheet."""
+    return _hash(style())
 
 
 def _hash(text: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from otel_logging.search.call_view import CallView
+    from otel_logging.search.missing import Missing
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
 
@@ -216,8 +217,8 @@ def span_row(span: Span, first: int) -> Row:
 
 
 def gap_rows(view: CallView) -> list[Row]:
-    """A row wherever no service logged anything for 3 seconds, marked harder from 10 seconds on."""
-    return [
+    """A row where no service logged anything for 3 seconds, marked harder from 10 on, and where something lacks."""
+    silences = [
         Row(
             kind="gap",
             key=f"g{gap.start}-{gap.end}",
@@ -229,3 +230,20 @@ def gap_rows(view: CallView) -> list[Row]:
         )
         for gap in view.gaps
     ]
+    return silences + [
+        Row(
+            kind="gap",
+            key=gap_key(item),
+            at=(item.at - view.first) / 1e6 + 1e-6,
+            when=clock.relative(item.at - view.first),
+            text=item.sentence(),
+            classes="lost",
+        )
+        for item in view.missing
+    ]
+
+
+def gap_key(item: Missing) -> str:
+    """The key of the row that marks what is missing; it changes with what is said there."""
+    text = f"{item.service}\x1f{item.at}\x1f{item.kept}\x1f{item.here}"
+    return "m" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=5).hexdigest()

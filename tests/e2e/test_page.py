@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -416,6 +417,27 @@ class TestHostileLogs:
         assert page.evaluate("typeof hacked") == "undefined"
 
 
+def test_retention_while_it_serves(tmp_path):
+    """While a store is served and written to, what is past retention goes; what the page needs goes on."""
+    made = _WRITER.StoreWriter(tmp_path / "store")
+    made.log("media-1-20240101T000000000000Z", made.record("old", call=A))
+    for folder in (made.root, made.root / "logs"):
+        folder.chmod(0o700)
+    (old,) = (made.root / "logs").iterdir()
+    os.utime(old, (time.time() - 8 * 24 * 3600,) * 2)
+    running = Served(made.root)
+    try:
+        made.log("open", made.record("new", call=A))
+        until = time.monotonic() + PATIENCE / 1000
+        while old.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not old.exists()
+        answer = running.raw(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{running.port}\r\nConnection: close\r\n\r\n")
+        assert answer.startswith("HTTP/1.1 403")
+    finally:
+        running.stop()
+
+
 class TestAttacks:
     def test_in_a_container(self, store, monkeypatch):
         """On all addresses, with the operator's token and name: others are refused, the token is not printed and lasts."""
@@ -443,14 +465,52 @@ class TestAttacks:
         assert A not in answer
         assert served.raw("GET / HTTP/1.0\r\n\r\n").startswith(("HTTP/1.1 403", "HTTP/1.1 400"))
 
-    @pytest.mark.parametrize(
-        "path", ["/", f"/call/{A}", f"/events?id={A}&after=", f"/download?id={A}", "/static/page.js", "/sparks?id=x"]
-    )
+    ROUTES = ("/", f"/call/{A}", f"/call?id={A}", f"/events?id={A}&after=", f"/download?id={A}", f"/find?id={A}",
+              f"/sparks?id={A}", "/static/page.js", "/nowhere")  # fmt: skip
+
+    @pytest.mark.parametrize("path", ROUTES)
     def test_without_a_token(self, served, path):
-        """No route, stream or file is open without the cookie."""
-        answer = served.raw(f"GET {path} HTTP/1.1\r\nHost: localhost:{served.port}\r\nConnection: close\r\n\r\n")
-        assert answer.startswith("HTTP/1.1 403")
-        assert "frame=" not in answer
+        """No route, stream or file is open without the cookie, or with a token that is not the printed one."""
+        wrong = f"{path}{'&' if '?' in path else '?'}token={'0' * 32}"
+        for asked in (path, wrong):
+            answer = served.raw(f"GET {asked} HTTP/1.1\r\nHost: localhost:{served.port}\r\nConnection: close\r\n\r\n")
+            assert answer.startswith("HTTP/1.1 403")
+            assert "frame=" not in answer
+            assert "set-cookie" not in answer.lower()
+
+    @pytest.mark.parametrize("path", ROUTES)
+    def test_rebound_name_with_the_cookie(self, context, served, path):
+        """A rebound name gets nothing from any route, although cookie and token are right: browsers send both."""
+        cookie = "; ".join(f"{one['name']}={one['value']}" for one in context.cookies())
+        token = served.url.partition("token=")[2]
+        for host in (
+            f"evil.example:{served.port}",
+            f"127.0.0.1.evil.example:{served.port}",
+            f"localhost@evil.example:{served.port}",
+        ):
+            asked = f"{path}{'&' if '?' in path else '?'}token={token}"
+            answer = served.raw(
+                f"GET {asked} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+            )
+            assert answer.startswith(("HTTP/1.1 403", "HTTP/1.1 400"))
+            assert "frame=" not in answer
+
+    def test_no_header_of_an_attacker(self, context, served):
+        """What was pasted becomes neither a header nor another host's address, in redirects and downloads."""
+        cookie = "; ".join(f"{one['name']}={one['value']}" for one in context.cookies())
+        head = f"Host: 127.0.0.1:{served.port}\r\nCookie: {cookie}\r\nConnection: close"
+        for pasted in (
+            "x%0d%0aset-cookie:%20evil=1",
+            "//evil.example",
+            "https://evil.example",
+            "%5c%5cevil.example",
+            "javascript:x",
+        ):
+            for path in ("/find?id=", "/download?id=", "/call?id="):
+                headers = served.raw(f"GET {path}{pasted} HTTP/1.1\r\n{head}\r\n\r\n").partition("\r\n\r\n")[0]
+                lines = [line.lower() for line in headers.split("\r\n")[1:]]
+                assert not [line for line in lines if line.startswith("set-cookie:")]
+                assert all(line.startswith("location: /call") for line in lines if line.startswith("location:"))
 
     def test_token_opens_once(self, context, served):
         """The printed address is used up; the terminal shows the next, which works."""

@@ -15,9 +15,10 @@ class StoreWriter:
     def __init__(self, root):
         self.root = root
 
-    def log(self, file, *records, service="media", scope="server.media", snake=False, end="\n"):
+    def log(self, file, *records, service="media", scope="server.media", instance="", snake=False, end="\n"):
         """One line with these records."""
-        resource = {"attributes": attributes({"service.name": service})} if service else {}
+        facts = {"service.name": service, **({"service.instance.id": instance} if instance else {})}
+        resource = {"attributes": attributes(facts)} if service else {}
         names = ("resource_logs", "scope_logs", "log_records") if snake else ("resourceLogs", "scopeLogs", "logRecords")
         group = {"resource": resource, names[1]: [{"scope": {"name": scope}, names[2]: list(records)}]}
         self.raw("logs", file, json.dumps({names[0]: [group]}, separators=(",", ":")) + end)

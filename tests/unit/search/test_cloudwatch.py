@@ -14,7 +14,7 @@ import pytest
 from otel_logging.search.cloudwatch import CloudWatch, Settings
 from otel_logging.search.one_call import NotFound, find_call
 from otel_logging.search.query import Query, search
-from otel_logging.search.source import Ask, Asked, Several
+from otel_logging.search.source import Ask, Asked, Ids, Several
 
 boto3 = pytest.importorskip("boto3")
 
@@ -268,6 +268,64 @@ class TestPaging:
         assert len(found) == 3
         assert found[0].time == 1_705_865_426_123_000_000
         assert pauses == [0.1, 0.2]
+
+    @staticmethod
+    def row(number, second):
+        return [{"field": "@ptr", "value": str(number)}, {"field": "@timestamp", "value": f"2024-01-21 19:30:{second:02d}.500"},
+                {"field": "@message", "value": json.dumps(put(str(number), SID))}]  # fmt: skip
+
+    def test_insights_goes_on_behind_its_limit(self, monkeypatch):
+        """A query that returns all it may is asked again for what is older, to the end; nothing comes twice."""
+        monkeypatch.setattr("otel_logging.search.cloudwatch._ROWS", 2)
+        answers = [[self.row(5, 50), self.row(4, 40)], [self.row(4, 40), self.row(3, 30)], [self.row(3, 30)]]
+        place, _ = canned(
+            "insights",
+            start_query=[{"queryId": str(number)} for number in range(3)],
+            get_query_results=[{"status": "Complete", "results": rows} for rows in answers],
+        )
+        searched = Asked()
+        assert [record.body for record in place.records(Ask(since=0), searched)] == ["5", "4", "3"]
+        ends = [arguments["endTime"] for operation, arguments in place._made.calls if operation == "start_query"]
+        assert ends[1:] == [1_705_865_441, 1_705_865_431]
+        assert not searched.more
+
+    def test_insights_that_cannot_go_on(self, monkeypatch):
+        """More events in one second than a query returns: what there is comes, and the total is a lower bound."""
+        monkeypatch.setattr("otel_logging.search.cloudwatch._ROWS", 2)
+        answers = [[self.row(5, 50), self.row(4, 50)]] * 2
+        place, _ = canned(
+            "insights",
+            start_query=[{"queryId": str(number)} for number in range(2)],
+            get_query_results=[{"status": "Complete", "results": rows} for rows in answers],
+        )
+        searched = Asked()
+        assert len(list(place.records(Ask(since=0), searched))) == 2
+        assert searched.more
+
+    @pytest.mark.parametrize("method", ["filter", "insights"])
+    def test_throttled_on_the_way(self, method):
+        """A refusal in the middle: what had come is shown, and the reason is told."""
+        throttled = refused("ThrottlingException", "Rate exceeded")
+        place, _ = canned(
+            method,
+            filter_log_events=[{"events": [event(1)], "nextToken": "1"}, throttled],
+            start_query=[{"queryId": "q"}],
+            get_query_results=[{"status": "Complete", "results": [self.row(1, 1)], "nextToken": "t"}, throttled],
+        )
+        searched = Asked()
+        assert len(list(Several([place]).records(Ask(since=0), searched))) == 1
+        assert "throttles this account" in searched.failed[0]
+        assert searched.missed
+
+    def test_what_comes_back_is_checked(self):
+        """Other calls' events, and events out of the range, are left out, although the service gave them, page by page."""
+        pages = [{"events": [event(1, 1_000), event(2, 2_000, call=OTHER)], "nextToken": "1"},
+                 {"events": [event(3, 3_000, call=OTHER), event(4, 9_000), event(5, 4_000)]}]  # fmt: skip
+        place, _ = canned(filter_log_events=pages)
+        ask = Ask(ids=Ids(calls=(SID,)), since=1_500 * 10**6, until=8_000 * 10**6)
+        searched = Asked()
+        assert [record.time // 10**6 for record in Several([place]).records(ask, searched)] == [4_000]
+        assert searched.records == 5
 
     @pytest.mark.parametrize("status", ["Failed", "Cancelled", "Timeout"])
     def test_partial_results_are_told(self, status):

@@ -106,8 +106,9 @@ class TestWhatIsSealed:
         """Of the Collector's files only those that it has put aside are sealed; it may go on with the others."""
         fill(store, "collector")
         fill(store, "collector-2024-01-21T19-30-26.123")
+        fill(store, "collector-2024-01-22T19-30-26.123-size")
         fill(store, "recalled-x")
-        assert keeping.keep(store.root, FREE).sealed == 1
+        assert keeping.keep(store.root, FREE).sealed == 2
         assert [name for name in names(store) if name.endswith(".jsonl")] == ["collector.jsonl", "recalled-x.jsonl"]
 
     def test_both_forms(self, store):

@@ -41,8 +41,8 @@ def view(store):
         store.record("it broke", at=6, call=CALL, severity=17, exception__stacktrace="Traceback\nValueError: no"),
     )
     summary = store.record(
-        "Call summary", at=7, call=CALL, otel_logging__made=100, otel_logging__kept=4, otel_logging__recovered=1,
-        otel_logging__dropped_by={"policy:audio-events": 90, "repeat_guard": 6},
+        "Call summary", at=7, call=CALL, otel_logging__made=100, otel_logging__kept=3, otel_logging__recovered=1,
+        otel_logging__dropped_by={"policy:audio-events": 90, "repeat_guard": 7},
     )  # fmt: skip
     summary["eventName"] = "otel_logging.call.summary"
     store.log("media", summary)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
+from otel_logging.web import page
 from otel_logging.web.access import HEADERS, Guard
 
 GOOD = "127.0.0.1:8321"
@@ -180,6 +182,9 @@ class TestMethods:
         assert Door().knock(kind="websocket") == [{"type": "websocket.close", "code": 1008}]
 
 
+MESSAGE = {"title": "", "sentence": "", "choices": [], "searched": ""}
+
+
 class TestHeaders:
     @pytest.mark.parametrize("case", ["page", "no token", "wrong host", "wrong method", "redirect"])
     def test_on_every_answer(self, case):
@@ -199,6 +204,11 @@ class TestHeaders:
     def test_policy_is_strict(self):
         """Nothing but our own script and style runs, no inline ones, and nobody may frame the page."""
         policy = dict(HEADERS)["content-security-policy"]
-        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'")
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'sha256-")
+        assert "; connect-src 'self'; img-src 'self' data:; base-uri 'none';" in policy
+        # The only style sheet that counts is the one that stands in every page, unescaped and whole.
+        assert f"style-src '{page.style_hash()}'" in policy
+        sheets = re.findall(r"<style>(.*?)</style>", page.render("message.html", **MESSAGE), re.DOTALL)
+        assert sheets == [page.style()]
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy

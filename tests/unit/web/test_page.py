@@ -14,6 +14,7 @@ import pytest
 
 from otel_logging.search.call_view import CallView
 from otel_logging.search.local import Searched, scan, scan_spans
+from otel_logging.search.missing import missing_of
 from otel_logging.search.one_call import find_call
 from otel_logging.search.turns import Turn
 from otel_logging.web import page
@@ -73,7 +74,7 @@ class TestFile:
     def test_says_what_it_shows(self, view):
         """Id, state, counts, the first error, the books, both services, the recovered frame."""
         text = page.render_call_html(view, now=1_705_865_426_000_000_000)
-        for part in (CALL, "saved 2024-01-21 19:30:26", "First error", "100 made, 4 kept, 96 dropped, 1 recovered",
+        for part in (CALL, "saved 2024-01-21 19:30:26", "First error", "100 made, 3 kept, 97 dropped, 1 recovered",
                      "policy:audio-events", "שלום", "ValueError: no", "row d rec", "no turn events", ">worker<"):  # fmt: skip
             assert part in text, part
 
@@ -95,15 +96,41 @@ class TestFile:
         assert "".join(page.render_call(view, cursor="", most=10, start=20)).count('<li class="row') < 30
 
 
+class TestPieces:
+    def test_the_first_is_a_screenful(self, store):
+        """The first piece has the style, the head and the first rows; all pieces together have each row once."""
+        store.log("a", *(store.record(f"n{n}.", at=n / 50, call=CALL) for n in range(900)))
+        first, *others = page.render_call(find_call(store.root, CALL), cursor="")
+        assert page.style() in first
+        assert CALL in first
+        assert first.count('<li class="row') == 30
+        assert "n29." in first
+        keys = re.findall(r'<li class="row [^"]*" id="([^"]+)"', first + "".join(others))
+        assert len(keys) == len(set(keys)) == 900
+        assert len(others) < 20
+
+    def test_a_short_call_is_one(self, view):
+        """A call that fits on a screen comes in one piece, so nobody waits for the second."""
+        assert len(list(page.render_call(view, cursor=""))) == 1
+
+    def test_a_record_cannot_end_it(self, store):
+        """The mark between the pieces cannot come out of a log."""
+        store.log("a", store.record("<!-- more follows -->", call=CALL))
+        assert len(list(page.render_call(find_call(store.root, CALL), cursor=""))) == 1
+
+
 class TestHostile:
     @pytest.fixture
     def text(self, store):
         """A page in which every field that a log can fill holds markup."""
         record = store.record(EVIL, call=EVIL, severity=17, **{EVIL: EVIL, "turn.user_text": EVIL, "turn.agent_text": EVIL,
                               "turn.latency_ms": 5, f"turn.latency.{EVIL}": 3, "otel_logging.recovered": True,
-                              "otel_logging.trigger": EVIL}, exception__stacktrace=EVIL)  # fmt: skip
+                              "otel_logging.trigger": EVIL, "direction": EVIL, "from": EVIL, "to": EVIL},
+                              exception__stacktrace=EVIL)  # fmt: skip
         record["eventName"] = "turn"
-        summary = store.record(EVIL, at=20, call=EVIL, otel_logging__made=2, otel_logging__dropped_by={EVIL: 1})
+        summary = store.record(
+            EVIL, at=20, call=EVIL, otel_logging__made=2, otel_logging__kept=9, otel_logging__dropped_by={EVIL: 1}
+        )
         summary["eventName"] = "otel_logging.call.summary"
         store.log("a", record, summary, service=EVIL, scope=EVIL)
         store.trace("a", store.span(EVIL, trace="a1" * 16, span="b" * 16, call=EVIL, failed=True, **{EVIL: EVIL}),
@@ -111,6 +138,9 @@ class TestHostile:
                     service=EVIL)  # fmt: skip
         view = CallView(EVIL, ("a1" * 16,), list(scan(store.root)), list(scan_spans(store.root)), Searched())
         view.notes.append(EVIL)
+        view.missing = missing_of(view.records, view.spans)
+        assert len(view.missing) == 1
+        assert view.parties.keys() == {"direction", "from", "to"}
         view.searched.problem(EVIL, EVIL)
         assert len(view.records) == 2
         assert len(view.spans) == 2
@@ -153,6 +183,27 @@ def test_clocks_that_disagree(store):
     assert "the clock of worker is at least 3.0s behind that of media" in page.render_call_html(
         find_call(store.root, CALL)
     )
+
+
+def test_parties(store):
+    """Direction and parties stand in the head as they were stored."""
+    store.log("a", store.record("x", call=CALL, direction="inbound", **{"from": "[PHONE]", "to": "<b>+1"}))
+    text = page.render_call_html(find_call(store.root, CALL))
+    for part in ("<dt>Direction</dt><dd><bdi>inbound<", "<dt>From</dt><dd><bdi>[PHONE]<", "<bdi>&lt;b&gt;+1<"):
+        assert part in text, part
+
+
+def test_missing(store):
+    """What is known to be missing is told in the head, which leads to the row that marks the place."""
+    summary = store.record("Call summary", at=7, call=CALL, otel_logging__made=9, otel_logging__kept=3)
+    summary["eventName"] = "otel_logging.call.summary"
+    store.log("a", store.record("x", call=CALL), summary)
+    text = page.render_call_html(find_call(store.root, CALL))
+    (key,) = re.findall(r'<a href="#(m[0-9a-f]+)"><b>Missing</b> <time>\+00:07.000</time>', text)
+    assert (
+        f'<li class="gap lost" id="{key}" data-t="7000.000001">2 of 3 records that media kept are not here</li>' in text
+    )
+    assert text.index("Call summary</div>") < text.index(f'id="{key}"')
 
 
 class TestTurns:

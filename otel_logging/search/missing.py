@@ -1,0 +1,121 @@
+"""What is known to be missing from a call: records that were kept and are not here, and services that fell silent.
+
+Records carry no numbers, so a gap in the middle cannot be seen. What can: the summary in which each process says how
+many of a call's records it handed to its exporters. Whatever was lost behind that (a full queue, a refusal, retention)
+shows as the difference. Processes that wrote no summary, or killed before they could, are known by their silence only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from otel_logging.search import clock
+from otel_logging.search.glance import SUMMARY_EVENT
+from otel_logging.search.text import harmless
+from otel_logging.search.timing import DEAD_AIR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from otel_logging.search.record import Record
+    from otel_logging.search.spans import Span
+
+_TRIGGER = "otel_logging.trigger"
+_RECALLED = "recall"  # brought back by hand later: no summary knows of it
+_TALKING = 5  # records that make a service one of which more was to be expected
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something that is known not to be here.
+
+    `kept` of a service's records were handed on and only `here` of them have come; or, where `kept` is 0, the service
+    stopped talking at `at` without a word on its end. `at` is in nanoseconds since 1970 UTC: behind it nothing of this
+    kind is known.
+    """
+
+    service: str
+    at: int
+    kept: int = 0
+    here: int = 0
+
+    def sentence(self) -> str:
+        """For people."""
+        name = harmless(self.service) or "(no name)"
+        if not self.kept:
+            return f"nothing from {name} after this, and it has not said that the call ended there"
+        lost = self.kept - self.here
+        return f"{lost:,} of {self.kept:,} records that {name} kept {'is' if lost == 1 else 'are'} not here"
+
+    def as_json(self, first: int) -> dict[str, Any]:
+        """For `--format json`; `first` is the call's first time."""
+        shown: dict[str, Any] = {
+            "service": self.service,
+            "what": "records" if self.kept else "silent",
+            "at": clock.rfc3339(self.at),
+            "relative": round((self.at - first) / clock.NANOS, 6),
+        }
+        if self.kept:
+            shown.update(kept=self.kept, here=self.here)
+        return shown
+
+
+def missing_of(records: Iterable[Record], spans: Iterable[Span]) -> list[Missing]:
+    """What is known to be missing from a call of which these are all records and spans, in time order."""
+    listed = list(records)
+    return sorted([*_untold(listed), *_silent(listed, spans)], key=lambda item: (item.at, item.service))
+
+
+def _untold(records: list[Record]) -> Iterable[Missing]:
+    """Where fewer records have come than the summaries of a process say were handed on."""
+    told: Counter[tuple[str, str]] = Counter()
+    last: dict[tuple[str, str], int] = {}
+    for record in records:
+        if record.event_name == SUMMARY_EVENT:
+            process = _process(record)
+            told[process] += _whole(record, "kept") + _whole(record, "recovered")
+            last[process] = max(last.get(process, 0), record.time)
+    here = Counter(
+        process
+        for record in records
+        if record.event_name != SUMMARY_EVENT
+        and record.attributes.get(_TRIGGER) != _RECALLED
+        and (process := _process(record)) in last
+        and record.time <= last[process]
+    )
+    by_service: dict[str, Missing] = {}
+    for process, kept in told.items():
+        if here[process] < kept:
+            name = process[0]
+            before = by_service.get(name, Missing(name, 0))
+            at = max(before.at, last[process])
+            by_service[name] = Missing(name, at, before.kept + kept, before.here + here[process])
+    return by_service.values()
+
+
+def _process(record: Record) -> tuple[str, str]:
+    return record.service, str(record.resource.get("service.instance.id", ""))
+
+
+def _whole(record: Record, name: str) -> int:
+    value = record.attributes.get(f"otel_logging.{name}")
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _silent(records: list[Record], spans: Iterable[Span]) -> Iterable[Missing]:
+    """Services that talked, fell silent ten seconds or more before the call's last record, and told no end."""
+    times: dict[str, list[int]] = {}
+    ended = {span.service for span in spans if span.end_reason}
+    for record in records:
+        if record.event_name == SUMMARY_EVENT:
+            ended.add(record.service)
+        elif record.time:
+            times.setdefault(record.service, []).append(record.time)
+    if not ended:  # nobody here tells ends: silence means nothing
+        return
+    latest = max((max(mine) for mine in times.values()), default=0)
+    for service, mine in times.items():
+        if service not in ended and len(mine) >= _TALKING and latest - max(mine) >= DEAD_AIR:
+            yield Missing(service, max(mine))
