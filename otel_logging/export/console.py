@@ -8,6 +8,7 @@ lock is held while a line is made.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -172,23 +173,29 @@ class Console:
             return False
         mine = _Waiting(line)
         self._waiting.append(mine)
-        with self._lock:
-            if mine.written is None:
-                together = [self._waiting.popleft() for _ in range(len(self._waiting))]
-                written = self._write_through("\n".join([one.line for one in together]), len(together))
-                for one in together:
-                    one.written = written
+        try:
+            with self._lock:
+                if mine.written is None:
+                    together = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                    written = self._write_through("\n".join([one.line for one in together]), len(together))
+                    for one in together:
+                        one.written = written
+        except BaseException:
+            # Ctrl-C while waiting: the line must not stay to be written at some other time.
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(mine)
+            raise
         return bool(mine.written)
 
     def _write_through(self, text: str, count: int = 1) -> bool:
         """Write a text of `count` records with the lock held; tells whether it could be written. Never raises."""
         try:
             stream = self._stream()
-            if stream is None or stream is not sys.__stdout__:
+            if stream is not sys.__stdout__:
                 stream = self._usable(stream)
-                if stream is None:
-                    self._trouble("standard output is closed", count)
-                    return False
+            if stream is None:
+                self._trouble("standard output is closed", count)
+                return False
             inside = self._inside = [get_ident()]
             try:
                 self._put(stream, text)

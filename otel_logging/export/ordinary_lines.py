@@ -44,7 +44,7 @@ class JsonLines:
         # Formatting the number would cost as much as encoding the message.
         self._millis = [f".{number:03d}Z" for number in range(1000)]
 
-    def line(
+    def line(  # noqa: C901, PLR0912 (one pass; a function for each condition would cost more than the condition)
         self,
         record: logging.LogRecord,
         call_sid: str | None,
