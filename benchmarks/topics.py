@@ -37,7 +37,7 @@ TOPICS: Final = {
     "scaling": Topic("a record's cost as calls, policies, attributes and threads grow", ("--turns", "2"), once=True),
     "instructions": Topic("machine instructions of a record, by callgrind", ("--count", "5"), once=True),
     "boot": Topic("start-up and the size of the installation", ("--turns", "1"), once=True),
-    "page": Topic("how soon a call can be seen", ("--loads", "1"), once=False),
+    "page": Topic("how soon a call can be seen", ("--loads", "1"), once=True),
     "store": Topic("finding a call in a large store", ("--records", "20000"), once=True),
 }  # fmt: skip
 

@@ -1,20 +1,26 @@
 """The console: writes each record's line at once, whole, to whatever standard output is at the moment.
 
-How a line looks is the business of `lines`. Which records belong on the console (a recovered one, say) is the caller's
-decision, and so is where a record's call comes from. Nothing here may raise, and no lock is held while a line is made.
+When the call returns, its line has been passed on, as with PYTHONUNBUFFERED; lines of threads that had to wait for one
+another go out in one write. How a line looks is the business of `lines`. Which records belong on the console (a
+recovered one, say) is the caller's decision, and so is where a record's call comes from. Nothing here may raise, and no
+lock is held while a line is made.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import threading
 import weakref
+from collections import deque
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from otel_logging import trouble
-from otel_logging.export.lines import human_line, json_line
+from otel_logging.export.lines import human_line, json_line, texts_of
+from otel_logging.export.ordinary_lines import HumanLines, JsonLines
 from otel_logging.export.text import ascii_json
 
 if TYPE_CHECKING:
@@ -37,10 +43,14 @@ class Stream(Protocol):
         """Pass on what was taken."""
 
 
-class _Busy(threading.local):
-    stream: object | None = None  # the stream this thread is writing to
-    kept: list[str] | None = None  # lines that came meanwhile
-    reentered: bool = False
+class _Waiting:
+    """A line whose thread waits for another one that is writing."""
+
+    __slots__ = ("line", "written")
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self.written: bool | None = None  # None until somebody has tried
 
 
 class Console:
@@ -64,11 +74,23 @@ class Console:
         self._floor: float = {"off": float("inf"), "errors": logging.ERROR}.get(mode, float("-inf"))
         self._service = service
         self._stream: Callable[[], Stream | None] = stream or _standard_output
-        self._lock = threading.Lock()  # held while a finished line is written, so that lines never interleave
-        self._busy = _Busy()
+        # Held while finished lines are written, so that they never interleave. A signal handler that logs may come
+        # between its taking and the next statement, in the same thread: hence one that can be taken again.
+        self._lock = threading.RLock()
+        # The thread that is writing, and the lines that it logged meanwhile; a tuple takes no more of them.
+        self._inside: list[Any] | tuple[Any, ...] | None = None
+        self._waiting: deque[_Waiting] = deque()
         self._broken = False
         self._loop: Stream | None = None  # a stream that was found to log what is written to it
+        self._human = HumanLines()
+        self._ordinary = self._json_lines() if settings_json else None
         _consoles.add(self)
+
+    def _json_lines(self) -> JsonLines | None:
+        try:
+            return JsonLines(self._service)
+        except Exception:  # a service's name that is no text: the long way makes something of it
+            return None
 
     def write(
         self,
@@ -88,7 +110,12 @@ class Console:
             level = record.levelno if isinstance(record.levelno, (int, float)) else logging.CRITICAL
             if level < self._floor:
                 return False
-            if self._json:
+            if texts is None:
+                texts = texts_of(record)
+            line = self._short(record, call_sid, trace_id, span_id, attributes, texts)
+            if line is not None:
+                pass
+            elif self._json:
                 line = json_line(
                     record,
                     service=self._service,
@@ -105,45 +132,87 @@ class Console:
             return False
         return self.write_line(line)
 
+    def _short(
+        self,
+        record: logging.LogRecord,
+        call_sid: str | None,
+        trace_id: int | str | None,
+        span_id: int | str | None,
+        attributes: Mapping[str, Any] | None,
+        texts: Texts,
+    ) -> str | None:
+        try:
+            if not self._json:
+                return self._human.line(record, texts)
+            if self._ordinary is not None:
+                return self._ordinary.line(record, call_sid, trace_id, span_id, attributes, texts)
+        except Exception:  # an odd record: the long way knows what to do with it
+            pass
+        return None
+
     def silent(self, level: Any) -> bool:
         """Whether a record of this level is surely not shown."""
         return isinstance(level, (int, float)) and level < self._floor
 
     def write_line(self, line: str) -> bool:
         """Write one finished line, newline added, in one call and through; tells whether it did. Never raises."""
-        busy = self._busy
-        if busy.stream is not None:
+        if self._inside is not None:
+            return self._write_with_others(line)
+        with self._lock:
+            return self._write_through(line)
+
+    def _write_with_others(self, line: str) -> bool:
+        """Somebody is writing. Who has waited for them finds the line written, or writes it with all that wait."""
+        inside = self._inside
+        if inside is not None and inside[0] == get_ident():
             # This thread is in the middle of writing: a signal handler logs, or the stream's own write() does.
-            busy.reentered = True
-            if busy.kept is not None and len(busy.kept) < _KEPT_WHILE_BUSY:
-                busy.kept.append(line)
+            if isinstance(inside, list) and len(inside) <= _KEPT_WHILE_BUSY:
+                inside.append(line)
                 return True
             trouble.count("console_reentered")
             return False
+        mine = _Waiting(line)
+        self._waiting.append(mine)
         try:
-            stream = self._usable()
+            with self._lock:
+                if mine.written is None:
+                    together = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                    written = self._write_through("\n".join([one.line for one in together]), len(together))
+                    for one in together:
+                        one.written = written
+        except BaseException:
+            # Ctrl-C while waiting: the line must not stay to be written at some other time.
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(mine)
+            raise
+        return bool(mine.written)
+
+    def _write_through(self, text: str, count: int = 1) -> bool:
+        """Write a text of `count` records with the lock held; tells whether it could be written. Never raises."""
+        try:
+            stream = self._stream()
+            if stream is not sys.__stdout__:
+                stream = self._usable(stream)
             if stream is None:
-                self._trouble("standard output is closed")
+                self._trouble("standard output is closed", count)
                 return False
-            busy.stream, busy.kept, busy.reentered = stream, [], False
+            inside = self._inside = [get_ident()]
             try:
-                self._put(stream, line)
-                kept = busy.kept
-                busy.kept = None  # what comes while these are written is a loop, and ends here
-                if busy.reentered:
-                    self._after_reentry(stream, line, kept)
+                self._put(stream, text)
+                if len(inside) > 1:
+                    self._inside = (inside[0],)  # what comes while these are written is a loop, and ends here
+                    self._after_reentry(stream, text, inside[1:])
             finally:
-                busy.stream = busy.kept = None
+                self._inside = None
             self._broken = False
             return True
         except Exception as error:
-            self._trouble(f"standard output cannot be written ({trouble.sentence(error)})")
+            self._trouble(f"standard output cannot be written ({trouble.sentence(error)})", count)
             return False
 
-    def _usable(self) -> Stream | None:
-        stream = self._stream()
-        if stream is None or stream is sys.__stdout__:
-            return stream
+    def _usable(self, stream: Stream | None) -> Stream | None:
+        if stream is None:
+            return None
         # Celery's worker, and a common recipe: it would log our line anew, so it is not even tried.
         is_logger = isinstance(getattr(stream, "logger", None), (logging.Logger, logging.LoggerAdapter))
         return sys.__stdout__ if is_logger or stream is self._loop else stream
@@ -165,35 +234,37 @@ class Console:
 
     def _put(self, stream: Stream, line: str) -> None:
         text = line + "\n"
-        with self._lock:
-            try:
-                stream.write(text)
-            except UnicodeEncodeError:
-                # Nothing was written: a text stream encodes the whole text first.
-                if self._json:
-                    text = ascii_json(text)
-                else:
-                    encoding = getattr(stream, "encoding", None) or "ascii"  # the error says `charmap` for most
-                    text = text.encode(encoding, "backslashreplace").decode(encoding)
-                stream.write(text)
-            stream.flush()
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            # Nothing was written: a text stream encodes the whole text first.
+            if self._json:
+                text = ascii_json(text)
+            else:
+                encoding = getattr(stream, "encoding", None) or "ascii"  # the error says `charmap` for most
+                text = text.encode(encoding, "backslashreplace").decode(encoding)
+            stream.write(text)
+        stream.flush()
 
-    def _trouble(self, message: str) -> None:
-        if self._broken:
-            trouble.count("console")
-        else:
+    def _trouble(self, message: str, count: int) -> None:
+        if not self._broken:
             self._broken = True
+            count -= 1
             trouble.report("console", f"{message}; records go on to the other exporters without the console")
+        for _ in range(count):
+            trouble.count("console")
 
     @property
     def writing(self) -> bool:
         """True in a thread that is inside a write: what is logged there is an echo of the line being written."""
-        return self._busy.stream is not None
+        inside = self._inside
+        return inside is not None and inside[0] == get_ident()
 
     def after_fork_in_child(self) -> None:
         """A thread of the parent may have held the lock: begin with a new one."""
-        self._lock = threading.Lock()
-        self._busy = _Busy()
+        self._lock = threading.RLock()
+        self._inside = None
+        self._waiting = deque()
 
 
 def _standard_output() -> Stream | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import logging
 
 _INDENT: Final = "    "
-_MAX_NAME: Final = 1_024  # characters of a level's, module's or logger's name
+MAX_NAME: Final = 1_024  # characters of a level's, module's or logger's name
 # Keys that a line has of its own; an extra of that name goes under `extra.<name>` and never overwrites them.
 FIXED_KEYS: Final = frozenset(
     {"timestamp", "level", "module", "message", "logger", "call_sid", "trace_id", "span_id", "service", "exception",
@@ -31,7 +31,7 @@ FIXED_KEYS: Final = frozenset(
 )  # fmt: skip
 # What Datadog reads off a JSON line as the record's own status, host and time before it looks at our keys.
 _TAKEN_BY_DATADOG: Final = frozenset({"@timestamp", "host", "hostname", "severity", "status"})
-_NO_EXTRAS: Final = FIXED_KEYS | _TAKEN_BY_DATADOG | {line_size.CUT}
+NO_EXTRAS: Final = FIXED_KEYS | _TAKEN_BY_DATADOG | {line_size.CUT}
 
 
 class Texts(NamedTuple):
@@ -81,7 +81,7 @@ class _Seconds:
     def __init__(self, convert: Callable[[float], time.struct_time], layout: str) -> None:
         self._convert = convert
         self._layout = layout
-        self._last: tuple[int, str] = (-1, "")  # one tuple, so that threads see both or neither
+        self._last: tuple[int | None, str] = (None, "")  # one tuple, so that threads see both or neither
 
     def text(self, seconds: int) -> str:
         last = self._last
@@ -90,15 +90,15 @@ class _Seconds:
         return last[1]
 
 
-_local_time = _Seconds(time.localtime, "%Y-%m-%d %H:%M:%S")
-_utc_time = _Seconds(time.gmtime, "%Y-%m-%dT%H:%M:%S")
+LOCAL_TIME: Final = _Seconds(time.localtime, "%Y-%m-%d %H:%M:%S")
+UTC_TIME: Final = _Seconds(time.gmtime, "%Y-%m-%dT%H:%M:%S")
 
 
 def _human_time(created: Any) -> str:
     try:
-        return _local_time.text(int(created))
+        return LOCAL_TIME.text(int(created))
     except Exception:  # NaN, beyond the calendar or no number at all: the line is written now, so now is nearly right
-        return _local_time.text(int(time.time()))
+        return LOCAL_TIME.text(int(time.time()))
 
 
 def _json_time(created: Any) -> str:
@@ -111,7 +111,7 @@ def _json_time(created: Any) -> str:
 def _json_millis(created: float) -> str:
     # The little extra: a float may lie just below the millisecond it was made from.
     seconds, millis = divmod(int(created * 1000 + 0.01), 1000)
-    return f"{_utc_time.text(seconds)}.{millis:03d}Z"
+    return f"{UTC_TIME.text(seconds)}.{millis:03d}Z"
 
 
 def human_line(record: logging.LogRecord, texts: Texts | None = None) -> str:
@@ -140,7 +140,7 @@ def _text(value: Any) -> str:
 def _name(value: Any) -> str:
     """What serves as a name; records made by hand may have anything for one, of any length."""
     text = value if type(value) is str else _text(value)
-    return text if len(text) <= _MAX_NAME else text[: _MAX_NAME - 1] + "…"
+    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
 def _hex(value: int | str | None, digits: int) -> str | None:
@@ -219,12 +219,12 @@ def _safe(value: Any) -> str:
 
 def _add_extras(fields: dict[str, Any], attributes: Mapping[str, Any]) -> None:
     for key, value in attributes.items():
-        if type(key) is str and key not in fields and key not in _NO_EXTRAS:
+        if type(key) is str and key not in fields and key not in NO_EXTRAS:
             fields[key] = value
             continue
         name = key if isinstance(key, str) else safe_repr(key)
         if name == "call_sid" and value == fields.get("call_sid"):
             continue
-        while name in fields or name in _NO_EXTRAS:
+        while name in fields or name in NO_EXTRAS:
             name = "extra." + name
         fields[name] = value

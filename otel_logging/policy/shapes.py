@@ -22,6 +22,7 @@ _ALL: Final = frozenset(DIGITS)
 _STRINGS: Final = frozenset({"exact", "starts_with", "ends_with", "contains", "equals"})
 _COUNT: Final = re.compile(r"\{\d+(?:,\d*)?\}")
 _GROUP_NAME: Final = re.compile(r"\(\?P?<\w+>")
+_LETTERS_ALONE: Final = re.compile(r"[^0-9\[\\({]+")
 _NAMED_CLASS: Final = re.compile(r"\[:\^?[a-z]+:\]")
 # One character by its number, or a class of Unicode's, which takes all of the ASCII digits or none.
 _NUMBERED: Final = re.compile(r"\\x(?:\{([0-9A-Fa-f]+)\}|([0-9A-Fa-f]{2}))")
@@ -81,26 +82,35 @@ def _class(pattern: str, at: int) -> tuple[int, frozenset[str]]:
 def pieces(pattern: str) -> tuple[tuple[str, frozenset[str]], ...]:
     """The pieces of an RE2 pattern, in order, each with the digits that it takes where it does not take all of them.
 
+    What takes no digits, or all, is one piece up to the next one that takes some.
+
     Raises:
         Unreadable: a piece is not understood.
     """
     found: list[tuple[str, frozenset[str]]] = []
-    at = 0
+    at = plain_from = 0
     while at < len(pattern):
+        # What stands for itself and is no digit, in one step: patterns are letters for the most part.
+        if whole := _LETTERS_ALONE.match(pattern, at) or _COUNT.match(pattern, at) or _GROUP_NAME.match(pattern, at):
+            at = whole.end()
+            continue
         begin, character = at, pattern[at]
-        digits: frozenset[str] = frozenset()
         if character == "[":
             at, digits = _class(pattern, at)
         elif character == "\\":
             at, single = _escaped(pattern, at)
             digits = frozenset(single or "")
-        elif whole := _COUNT.match(pattern, at) or _GROUP_NAME.match(pattern, at):
-            at = whole.end()
         else:
             digits = frozenset(character)
             at += 1
         digits &= _ALL
-        found.append((pattern[begin:at], frozenset() if digits == _ALL else digits))
+        if digits and digits != _ALL:
+            if plain_from < begin:
+                found.append((pattern[plain_from:begin], frozenset()))
+            found.append((pattern[begin:at], digits))
+            plain_from = at
+    if plain_from < at:
+        found.append((pattern[plain_from:], frozenset()))
     return tuple(found)
 
 

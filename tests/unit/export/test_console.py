@@ -121,6 +121,142 @@ class TestWriting:
         assert [line.split("] ")[-1] for line in stream.lines] == ["other\n", "nested\n", "slow\n"]
 
 
+class TestTogether:
+    def test_waiting_threads_share_a_write(self):
+        """Lines of threads that wait for a slow write go out in one, each whole, and every thread learns of it."""
+        inside, leave = threading.Event(), threading.Event()
+
+        def slow(text):
+            inside.set()
+            leave.wait(30)
+
+        stream = Stream(slow)
+        here = console(stream)
+        answers = []
+        first = threading.Thread(target=lambda: answers.append(here.write(std_record("first"))))
+        first.start()
+        assert inside.wait(30)
+        others = [
+            threading.Thread(target=lambda n=n: answers.append(here.write(std_record(f"other {n}")))) for n in range(5)
+        ]
+        for thread in others:
+            thread.start()
+        while len(here._waiting) < len(others):
+            time.sleep(0.001)
+        assert answers == []
+        leave.set()
+        for thread in [first, *others]:
+            thread.join(30)
+        assert answers == [True] * 6
+        assert len(stream.lines) == 2
+        texts = [line.split("] ")[-1] for line in "".join(stream.lines).splitlines()]
+        assert texts[0] == "first"
+        assert sorted(texts[1:]) == [f"other {n}" for n in range(5)]
+        assert stream.calls[-1] == "<flush>"
+
+    def test_a_shared_write_that_fails(self, capsys):
+        """When a shared write fails, every thread whose line was in it is told, and each line is counted."""
+        inside, leave = threading.Event(), threading.Event()
+
+        def fail(text):
+            inside.set()
+            leave.wait(30)
+            raise BrokenPipeError(32, "Broken pipe")
+
+        here = console(Stream(fail))
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(here.write(std_record()))) for _ in range(4)]
+        threads[0].start()
+        assert inside.wait(30)
+        for thread in threads[1:]:
+            thread.start()
+        while len(here._waiting) < 3:
+            time.sleep(0.001)
+        leave.set()
+        for thread in threads:
+            thread.join(30)
+        assert answers == [False] * 4
+        assert capsys.readouterr().err.count("standard output cannot be written") == 1
+        assert trouble.counts()["console"] == 4
+
+    def test_nobody_is_forgotten(self):
+        """Many threads on a stream that gives way in the middle: every line arrives once, and is passed on."""
+
+        class Yielding(Stream):
+            def write(self, text):
+                super().write(text)
+                time.sleep(0)
+
+        stream = Yielding()
+        here = console(stream)
+
+        def work(n):
+            for i in range(200):
+                assert here.write(std_record(f"{n}:{i}"))
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        texts = [line.split("] ")[-1] for line in "".join(stream.lines).splitlines()]
+        assert sorted(texts) == sorted(f"{n}:{i}" for n in range(6) for i in range(200))
+        for n in range(6):
+            assert [text for text in texts if text.startswith(f"{n}:")] == [f"{n}:{i}" for i in range(200)]
+        assert len(here._waiting) == 0
+
+    def test_written_through(self):
+        """When the call returns, the line has left the process, without PYTHONUNBUFFERED too."""
+        code = (
+            "import logging, os, sys\n"
+            "from otel_logging.export.console import Console\n"
+            "c = Console(True, 'on', 'calls')\n"
+            "c.write(logging.LogRecord('a', 20, 'b.py', 1, 'hello', (), None))\n"
+            "os._exit(0)\n"
+        )
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=env, timeout=60)
+        assert json.loads(done.stdout)["message"] == "hello"
+
+
+class TestWithoutMsgspec:
+    def test_same_bytes(self):
+        """Where msgspec does not import, the same line comes out, and nothing is said of it."""
+        code = (
+            "import logging, sys\n"
+            "if sys.argv[1] == 'without': sys.modules['msgspec'] = None\n"
+            "from otel_logging.export.console import Console\n"
+            "r = logging.LogRecord('server.a', 20, 'b.py', 1, 'שלום \U0001f525', (), None)\n"
+            "r.created = 1705865426.123\n"
+            "Console(True, 'on', 'calls').write(r, 'CA1', 1, 2, {'n': 1, 'x': 1.5, 'ok': True, 'to': None, 's': 'é'})\n"
+            "sys.stderr.write(type(sys.modules.get('msgspec')).__name__)\n"
+        )
+        env = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+        found = [
+            subprocess.run([sys.executable, "-c", code, how], capture_output=True, check=True, env=env, timeout=60)
+            for how in ("with", "without")
+        ]
+        assert [one.stderr for one in found] == [b"module", b"NoneType"]
+        assert found[0].stdout == found[1].stdout
+        assert json.loads(found[0].stdout)["s"] == "é"
+
+    def test_human_lines_load_no_encoder(self):
+        """A console for people does not load msgspec: it costs start-up time."""
+        code = (
+            "import sys\n"
+            "from otel_logging.export.console import Console\n"
+            "Console(False, 'on', 'calls')\n"
+            "assert 'msgspec' not in sys.modules\n"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+    def test_a_name_that_is_no_text(self):
+        """A service's name that cannot be encoded costs the short way, not the line."""
+        stream = Stream()
+        assert Console(True, "on", "calls \ud800", lambda: stream).write(std_record())
+        assert json.loads(stream.lines[0])["service"] == "calls \\ud800"
+
+
 class TestEncodings:
     @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1255"])
     @pytest.mark.parametrize("json_lines", [False, True])

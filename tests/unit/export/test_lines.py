@@ -226,6 +226,10 @@ class TestJson:
         assert fields["level"] == "INFO"
         assert len(fields) >= 6 + len(attributes) - (1 if "call_sid" in attributes else 0)
 
+    def test_the_last_second_before_1970(self):
+        """The one second whose number means "none yet" elsewhere has its time like any other."""
+        assert as_json(std_record(created=-1.0))["timestamp"].startswith("1969-12-31T23:59:59.")
+
     def test_a_dict_that_changes_meanwhile(self):
         """A mapping that fails while it is read is shown some other way."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
+from otel_logging.policy import frozen, patterns
 from otel_logging.policy.load import load
 
 GOOD = """
@@ -90,6 +93,56 @@ policies:
         assert loaded.errors == []
         assert loaded.policies[0].frame
         assert loaded.policies[1].match[0].negate
+
+
+def regexes_in(part):
+    if isinstance(part, list):
+        for one in part:
+            yield from regexes_in(one)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key == "regex" and isinstance(value, str):
+                yield value
+            else:
+                yield from regexes_in(value)
+
+
+class TestBundled:
+    @pytest.mark.parametrize("name", ["voice", "privacy"])
+    def test_json_is_the_yaml(self, name):
+        """What a process reads is what people read; else: python -m otel_logging.policy.frozen."""
+        yaml, quick = frozen.FOLDER / f"{name}.yaml", frozen.FOLDER / f"{name}.json"
+        assert quick.read_text(encoding="utf-8") == frozen.frozen(yaml.read_text(encoding="utf-8"))
+
+    @pytest.mark.parametrize("name", ["voice", "privacy"])
+    def test_patterns_are_valid(self, name, monkeypatch):
+        """Each regular expression in it is valid RE2, with letters of either case too: no process looks any more."""
+        monkeypatch.setattr(patterns, "_trusted", set())
+        found = list(regexes_in(json.loads((frozen.FOLDER / f"{name}.json").read_text(encoding="utf-8"))))
+        assert len(found) > 5
+        for pattern in found:
+            patterns.check(pattern)
+            patterns.check(patterns.translate("regex", pattern, case_insensitive=True))
+
+    def test_only_they_are_trusted(self, written, monkeypatch):
+        """A pattern in a file of the user's own is looked at."""
+        monkeypatch.setattr(patterns, "_trusted", set())
+        load(["voice"])
+        assert patterns._trusted
+        before = set(patterns._trusted)
+        name = written("{id: p, name: P, log: {match: [{log_field: body, regex: '('}], keep: none}}")
+        assert "invalid regex" in load([name]).errors[0]
+        assert patterns._trusted == before
+
+    def test_no_yaml_is_read(self):
+        """A process with the bundled policies alone does not load a YAML parser."""
+        code = (
+            "import sys\n"
+            "from otel_logging.policy.load import load\n"
+            "assert not load(['voice', 'privacy']).errors\n"
+            "assert 'yaml' not in sys.modules\n"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 class TestWrongFiles:
