@@ -260,8 +260,11 @@ def _factory(log, monkeypatch):
 
 
 def _method(log, monkeypatch):
+    def seen(self, record):
+        original(self, record)
+
     original = logging.Logger.handle
-    monkeypatch.setattr(logging.Logger, "handle", lambda self, record: original(self, record))
+    monkeypatch.setattr(logging.Logger, "handle", seen)
 
 
 @pytest.mark.parametrize("looks", [_filter, _handler, _factory, _method])
