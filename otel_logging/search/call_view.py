@@ -17,7 +17,7 @@ from otel_logging.search.text import harmless
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_logging.search.digest import Told
+    from otel_logging.search.books import Told
     from otel_logging.search.local import Searched
     from otel_logging.search.missing import Missing
     from otel_logging.search.spans import Span
@@ -97,8 +97,7 @@ class CallView:
     @property
     def books(self) -> Told:
         """What the call's own summaries say was made, kept, recovered and dropped."""
-        from otel_logging.search.digest import Told
-        from otel_logging.search.glance import SUMMARY_EVENT
+        from otel_logging.search.books import SUMMARY_EVENT, Told
 
         told = Told()
         for record in self.records:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import otlp
+from otel_logging.search.books import Told
 from otel_logging.search.glance import facts
 from otel_logging.search.record import LEVELS
 from otel_logging.search.spans import END_REASON, Span
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otel_logging.search.glance import Facts
-    from otel_logging.search.record import Record
-
-_FIGURES = ("made", "kept", "recovered")
 
 
 @dataclass(slots=True)
@@ -65,43 +63,6 @@ class Tally:
         """What `as_row` gave."""
         records, recovered, levels, first, last, services, traces = row
         return cls(records, recovered, levels, first, last, set(services), set(traces))
-
-
-@dataclass(slots=True)
-class Told:
-    """What the summaries of calls say, added up: records made, kept, dropped by reason, recovered."""
-
-    summaries: int = 0
-    figures: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def add(self, record: Record) -> None:
-        """Count one summary; what is no number in it is left out."""
-        self.summaries += 1
-        for name in _FIGURES:
-            self.figures[name] += _number(record.attributes.get(f"otel_logging.{name}"))
-        reasons = record.attributes.get("otel_logging.dropped_by")
-        if isinstance(reasons, dict):
-            for reason, count in reasons.items():
-                self.dropped[str(reason)] += _number(count)
-
-    def merge(self, other: Told) -> None:
-        """Count the summaries of another, too."""
-        self.summaries += other.summaries
-        self.figures.update(other.figures)
-        self.dropped.update(other.dropped)
-
-    def as_json(self) -> dict[str, Any]:
-        """For `stats --json`."""
-        return {
-            "summaries": self.summaries,
-            **{name: self.figures[name] for name in _FIGURES},
-            "dropped": dict(sorted(self.dropped.items())),
-        }
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 @dataclass(slots=True)

@@ -9,15 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.search import clock, otlp
+from otel_logging.search.books import SUMMARY_EVENT
 from otel_logging.search.record import LEVELS, RECOVERED, Record, as_text, call_id, hex_id, level_of
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
     Facts: TypeAlias = "tuple[str | None, str | None, str | None, int, int, str, bool, Record | None]"
-
-SUMMARY_EVENT: Final = "otel_logging.call.summary"
-"""The event of the record in which a process says what became of a call's records."""
 
 RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
 _RANKS: Final = [0, *(RANK[level_of(number)] for number in range(1, 25))]  # by severity number

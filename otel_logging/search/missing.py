@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
-from otel_logging.search.glance import SUMMARY_EVENT
+from otel_logging.search.books import SUMMARY_EVENT, whole
 from otel_logging.search.text import harmless
 from otel_logging.search.timing import DEAD_AIR
 
@@ -75,7 +75,8 @@ def _untold(records: list[Record]) -> Iterable[Missing]:
     for record in records:
         if record.event_name == SUMMARY_EVENT:
             process = _process(record)
-            told[process] += _whole(record, "kept") + _whole(record, "recovered")
+            figures = (whole(record.attributes.get(f"otel_logging.{name}")) for name in ("kept", "recovered"))
+            told[process] += sum(max(figure, 0) for figure in figures)
             last[process] = max(last.get(process, 0), record.time)
     here = Counter(
         process
@@ -97,11 +98,6 @@ def _untold(records: list[Record]) -> Iterable[Missing]:
 
 def _process(record: Record) -> tuple[str, str]:
     return record.service, str(record.resource.get("service.instance.id", ""))
-
-
-def _whole(record: Record, name: str) -> int:
-    value = record.attributes.get(f"otel_logging.{name}")
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _silent(records: list[Record], spans: Iterable[Span]) -> Iterable[Missing]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
+from otel_logging.search.books import Told
 from otel_logging.search.call_view import state_of
-from otel_logging.search.digest import Digest, Told
+from otel_logging.search.digest import Digest
 from otel_logging.search.glance import of_record
 from otel_logging.search.local import LOGS, TRACES, digests
 from otel_logging.search.one_call import own_trace, seen_traces

@@ -37,7 +37,7 @@ class Shelf:
 
 
 def record(body):
-    return Record(time=1_000_000_000, body=body, service="media", call_sid=SID)
+    return Record(time=1_000_000_000, body=body, service="media", call_sid=SID, trace_id="b2" * 16)
 
 
 def bodies(source, searched=None):
