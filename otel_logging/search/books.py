@@ -6,10 +6,11 @@ Finding summaries, and what follows from them, do not belong here.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
 
+TYPE_CHECKING = False  # `call` waits for this module: it loads nothing that it can do without
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from otel_logging.search.record import Record
 
 SUMMARY_EVENT: Final = "otel_logging.call.summary"
@@ -18,13 +19,17 @@ SUMMARY_EVENT: Final = "otel_logging.call.summary"
 _FIGURES = ("made", "kept", "recovered")
 
 
-@dataclass(slots=True)
 class Told:
     """What the summaries of calls say, added up: records made, kept, dropped by reason, recovered."""
 
-    summaries: int = 0
-    figures: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
+    __slots__ = ("dropped", "figures", "summaries")
+
+    def __init__(
+        self, summaries: int = 0, figures: Counter[str] | None = None, dropped: Counter[str] | None = None
+    ) -> None:
+        self.summaries = summaries
+        self.figures: Counter[str] = Counter() if figures is None else figures
+        self.dropped: Counter[str] = Counter() if dropped is None else dropped
 
     def add(self, record: Record) -> None:
         """Count one summary; what is no number in it is left out."""

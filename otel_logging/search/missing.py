@@ -8,16 +8,16 @@ shows as the difference. Processes that wrote no summary, or killed before they 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
 from otel_logging.search.books import SUMMARY_EVENT, whole
 from otel_logging.search.text import harmless
 from otel_logging.search.timing import DEAD_AIR
 
+TYPE_CHECKING = False  # `call` waits for this module: it loads nothing that it can do without
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
@@ -27,7 +27,6 @@ _RECALLED = "recall"  # brought back by hand later: no summary knows of it
 _TALKING = 5  # records that make a service one of which more was to be expected
 
 
-@dataclass(frozen=True, slots=True)
 class Missing:
     """Something that is known not to be here.
 
@@ -36,10 +35,13 @@ class Missing:
     kind is known.
     """
 
-    service: str
-    at: int
-    kept: int = 0
-    here: int = 0
+    __slots__ = ("at", "here", "kept", "service")
+
+    def __init__(self, service: str, at: int, kept: int = 0, here: int = 0) -> None:
+        self.service = service
+        self.at = at
+        self.kept = kept
+        self.here = here
 
     def sentence(self) -> str:
         """For people."""

@@ -5,12 +5,12 @@ Nothing is asked of a carrier, and nothing is guessed: `from` and `to` are also 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from otel_logging.search.spans import CALL_SPAN
 
+TYPE_CHECKING = False  # `call` waits for this module: it loads nothing that it can do without
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span

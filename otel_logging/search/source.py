@@ -14,7 +14,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from otel_logging.search import clock
 from otel_logging.search.local import Searched, Wanted, Window, naming, needles, one_reading, scan, scan_spans
@@ -22,11 +22,12 @@ from otel_logging.search.record import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
 
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
 
-_Item = TypeVar("_Item")
+    _Item = TypeVar("_Item")
 
 # What may stand in a back end's query, whatever its language.
 _ASKABLE = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
