@@ -27,6 +27,7 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
     parser.add_argument("--records", type=int, default=store_maker.FULL, help="how many (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=TURNS, help="of each process (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         store = Path(folder, "store")
@@ -38,9 +39,9 @@ def main() -> None:
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         figures = _indexing(store, made.records)
         figures |= _text(store, environ)
-        figures |= _calls(store, made, environ, "raw")
+        figures |= _calls(store, made, environ, "raw", options.turns)
         figures |= _sealing(store, made)
-        figures |= _calls(store, made, environ, "sealed")
+        figures |= _calls(store, made, environ, "sealed", options.turns)
     print(json.dumps(figures))
 
 
@@ -48,14 +49,14 @@ def _command(store: Path, *words: str) -> list[str]:
     return [str(Path(sys.executable).with_name("otel-logging")), "--store", str(store), *words]
 
 
-def _calls(store: Path, made: store_maker.Made, environ: dict[str, str], form: str) -> dict[str, float]:
+def _calls(store: Path, made: store_maker.Made, environ: dict[str, str], form: str, turns: int) -> dict[str, float]:
     commands = {
         "bare": [sys.executable, "-c", "import json, sqlite3"],
         "short": _command(store, "call", made.short),
         "long": _command(store, "call", made.long),
     }
     least = {name: min(_cpu(command, environ) for _ in range(2)) for name, command in commands.items()}
-    for _ in range(TURNS):
+    for _ in range(turns):
         for name, command in commands.items():
             least[name] = min(least[name], _cpu(command, environ))
     return {f"store.call.{size}.{form}": least[size] / least["bare"] for size in ("short", "long")}

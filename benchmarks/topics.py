@@ -38,7 +38,7 @@ TOPICS: Final = {
     "instructions": Topic("machine instructions of a record, by callgrind", ("--count", "5"), once=True),
     "boot": Topic("start-up and the size of the installation", ("--turns", "1"), once=True),
     "page": Topic("how soon a call can be seen", ("--loads", "1"), once=True),
-    "store": Topic("finding a call in a large store", ("--records", "20000"), once=True),
+    "store": Topic("finding a call in a large store", ("--records", "20000", "--turns", "1"), once=True),
 }  # fmt: skip
 
 

@@ -106,7 +106,7 @@ class TestEachRuns:
         for figure in found:
             table.row(figure)
         missing = {figure: why for figure, why in found.items() if isinstance(why, str)}
-        absent = {"not installed", "theirs added nothing in this run"}
+        absent = {"not installed", "theirs added nothing in this run", "the machine is too busy"}
         assert set(missing.values()) <= absent, missing
         assert len(found) > len(missing) or name == "instructions"
 
