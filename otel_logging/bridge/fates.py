@@ -18,13 +18,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_logging.bridge.ledger import ledger
-from otel_logging.bridge.ring import Place
+from otel_logging.bridge.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_logging.bridge.memory import CallMemory
-    from otel_logging.bridge.ring import Why
+    from otel_logging.bridge.place import Why
 
 _MAX_FATES: Final = 4096  # distinct outcomes of all policies that were ever in force; what comes then goes the long way
 _MANY_GONE: Final = 256  # ended calls whose tallies nobody has asked for

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.bridge import fates, translate
-from otel_logging.bridge.ring import Place
+from otel_logging.bridge.place import Place
 from otel_logging.policy import shapes
 from otel_logging.policy.blind import ALIKE, Blindness
 from otel_logging.policy.patterns import BadPattern

@@ -20,8 +20,9 @@ from otel_logging.bridge import entries, fates, replay, translate
 from otel_logging.bridge import memory as memories
 from otel_logging.bridge.background import Background
 from otel_logging.bridge.budget import Minute
+from otel_logging.bridge.place import NO_IDS
 from otel_logging.bridge.replay import About
-from otel_logging.bridge.ring import NO_IDS, PER_RECORD, WIDTH, Entry, Ring, Total
+from otel_logging.bridge.ring import PER_RECORD, WIDTH, Entry, Ring, Total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

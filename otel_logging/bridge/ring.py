@@ -17,16 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.trace import get_current_span
 
+from otel_logging.bridge.place import NO_IDS, Place
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_logging.bridge.memory import CallMemory
-
-Why = tuple[int, "str | None"]
-"""A level, and why a message of it was dropped; None for one below its logger's level."""
-
-Site = tuple[str, "tuple[int, int]", Why, "str | None", "tuple[tuple[str, Any], ...]"]
-"""What messages have in common: their logger's name, trace and span id, why, a `%` template or None, extras."""
+    from otel_logging.bridge.place import Site, Why
 
 
 class Entry(NamedTuple):
@@ -58,7 +55,6 @@ PER_RECORD: Final = 50  # bytes of content counted for a record beside its text 
 OVERHEAD: Final = 70  # bytes of memory that an entry takes beside its text: its time, three references, its share
 _TEXT: Final = 57  # bytes that a text which stands by itself takes beside its characters
 _NUMBER: Final = 40  # bytes that a number takes
-NO_IDS: Final = (0, 0)
 
 
 class Total:
@@ -92,20 +88,6 @@ class Chunk(NamedTuple):
     number: int
     content: int
     memory: int
-
-
-class Place:
-    """A place that lines come from, and the site of the last one of them.
-
-    It is good for the next one, if `logger` and OTel's `context` are still the same ones.
-    """
-
-    __slots__ = ("context", "logger", "site")
-
-    def __init__(self) -> None:
-        self.context: Any = None
-        self.logger: Any = None
-        self.site: Site = ("", NO_IDS, (0, None), None, ())
 
 
 class Ring:

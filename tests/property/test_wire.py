@@ -248,7 +248,7 @@ def test_what_is_remembered_is_bounded(monkeypatch):
         resource, scope = Resource({"n": number}), InstrumentationScope(f"s{number}")
         batch = [_readable(fields | {"event_name": None}, (0, 0, 0), resource, scope)]
         assert ExportLogsServiceRequest.FromString(wire.encode(batch)) == encode_logs(batch)
-    for kept in (wire._text_heads, wire._value_heads, wire._pairs, wire._resources, wire._scopes):
+    for kept in (wire.text_heads, wire.value_heads, wire._pairs, wire._resources, wire._scopes):
         assert 0 < len(kept) <= 4
     long = {"call_sid": "x" * 5_000}
     wire.encode([_readable(fields | {"event_name": None, "attributes": long}, (0, 0, 0), resource, scope)])

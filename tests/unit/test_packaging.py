@@ -50,7 +50,7 @@ class TestDistribution:
     def test_extras(self):
         """The extras are those of the documentation, and `all` is exactly the five."""
         extras = set(metadata.metadata("otel-logging").get_all("Provides-Extra") or ())
-        assert extras == {"cloudwatch", "datadog", "clickhouse", "web", "demo", "all", "test", "dev"}
+        assert extras == {"cloudwatch", "datadog", "clickhouse", "web", "demo", "all", "test", "bench", "dev"}
         needs: dict[str, set[str]] = {}
         for line in metadata.requires("otel-logging") or ():
             requirement, _, extra = line.partition("; extra == ")
