@@ -66,6 +66,7 @@ def logs(active: Active, pipeline: Pipeline, resource: Resource) -> None:
     made = [_destination(active, pipeline, name, several=len(wanted) > 1) for name in wanted]
     processors = tuple(processor for processor in made if processor is not None)
     if not processors:
+        pipeline.late = late.Late(pipeline, None)
         return
     for processor in processors:
         provider.add_log_record_processor(processor)

@@ -13,6 +13,7 @@ test holds all ways to one another.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from operator import itemgetter
 from time import time, time_ns
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, get_current_span
 
 from otel_logging.bridge import direct, entries, makerecord, ordinary, scope, suppressed, translate
-from otel_logging.bridge.snapshot import PLACE, Snapshot, Taken
+from otel_logging.bridge.snapshot import PLACE, SHOWN, Snapshot, Taken, known_place
 from otel_logging.bridge.this_thread import MAX_DEPTH, thread
 from otel_logging.export import record_size
 from otel_logging.export.entry import OVERHEAD, PER_EXTRA, Entry
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.scope import CallScope
+    from otel_logging.export.console import Console
 
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _place: Final = itemgetter(*map(ordinary.OWN.index, PLACE))
@@ -42,10 +44,35 @@ _NAME, _MSG, _ARGS, _CREATED = map(ordinary.OWN.index, ("name", "msg", "args", "
 _EXC_INFO, _EXC_TEXT, _STACK_INFO = map(ordinary.OWN.index, ("exc_info", "exc_text", "stack_info"))
 _SOURCE: Final = logging.addLevelName.__code__.co_filename
 _MOST: Final = 4_096  # lines of code, or loggers, that are known
+_NOT_SHOWN: Final = ("code.", "exception.")  # beginnings of the names of extras that the console leaves out
 _NONE: Final[Mapping[str, Any]] = {}
 _level_names: Final[dict[int, str]] = logging._levelToName  # noqa: SLF001 (a table that `addLevelName` writes to)
 _new: Final[Any] = object.__new__
 _tuple: Final[Any] = tuple.__new__
+_ALONE: Final[dict[str, Any]] = {}  # nobody asks for more, where records go to the console alone
+
+
+class _Shown:
+    """What the console asks of a record."""
+
+    __slots__ = ("created", "levelname", "module", "msg", "name")
+
+    def __init__(self, msg: str, place: tuple[Any, ...], created: float) -> None:
+        self.msg = msg
+        self.name, _, self.levelname, path, *_ = place
+        self.module = _modules.get(path) or _module_of(path)
+        self.created = created
+
+
+_modules: Final[dict[str, str]] = {}
+
+
+def _module_of(path: str) -> str:
+    """As the standard library has it."""
+    if len(_modules) >= _MOST:
+        _modules.clear()
+    module = _modules[path] = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 (as it does)
+    return module
 
 
 class Late:
@@ -53,13 +80,13 @@ class Late:
 
     Args:
         pipeline: whose records they are.
-        way: past the SDK.
+        way: past the SDK; None where there is only the console.
     """
 
-    def __init__(self, pipeline: Pipeline, way: direct.Direct) -> None:
+    def __init__(self, pipeline: Pipeline, way: direct.Direct | None) -> None:
         self._pipeline = pipeline
         self._direct = way
-        self._queues = way.queues
+        self._queues = way.queues if way is not None else ()
         self._context = entries.context_getter()
         self._last: tuple[Any, Any] = (self, INVALID_SPAN_CONTEXT)  # OTel's context, and its span's
         self._lines: dict[tuple[Any, ...], tuple[Any, ...]] = {}
@@ -71,7 +98,8 @@ class Late:
         pipeline = self._pipeline
         console = pipeline.console
         if (
-            thread.inside
+            self._direct is None
+            or thread.inside
             or thread.suppressed
             or thread.depth > MAX_DEPTH
             or exporting.active
@@ -101,7 +129,7 @@ class Late:
         fields = record.__dict__
         keys = [*fields]
         own = [*fields.values()]  # in the order in which the standard library sets them
-        shared = self.shared.get(own[_NAME])
+        shared = self._shared(own[_NAME])
         body = own[_MSG]
         if (
             shared is None
@@ -112,7 +140,6 @@ class Late:
             or own[_STACK_INFO] is not None
             or type(record) is not logging.LogRecord
             or suppressed.this_thread.offered is not None
-            or not self._direct.open()
         ):
             return None
         args = own[_ARGS]
@@ -159,7 +186,7 @@ class Late:
         entry: Entry = _tuple(Entry, (late, size))
         return entry
 
-    def message(  # noqa: C901 (one pass; a function for each condition would cost more than the condition)
+    def message(  # noqa: C901, PLR0912 (one pass; a function for each condition would cost more than the condition)
         self, logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...], kwargs: Any
     ) -> bool:
         """Queue a message that the gate has let pass, without a record; False, with nothing done, if it needs one.
@@ -167,7 +194,7 @@ class Late:
         Called by the method that was called to log it.
         """
         pipeline = self._pipeline
-        console, recorder = pipeline.console, pipeline.recorder
+        recorder = pipeline.recorder
         if (
             level >= logging.WARNING  # the standard library has a handler of last resort for these
             or type(msg) is not str
@@ -178,7 +205,6 @@ class Late:
             or thread.inside
             or thread.depth >= MAX_DEPTH
             or exporting.active
-            or (console is not None and not console.silent(level))
             or pipeline.before_first_line is not None
             or suppressed.this_thread.offered is not None
             or not _nobody_looks(logger)
@@ -186,8 +212,8 @@ class Late:
             return False
         call = scope.current.get()
         try:
-            shared = self.shared.get(logger.name)
-            if shared is None or not self._direct.open():
+            shared = self._shared(logger.name)
+            if shared is None:
                 return False
             if call is not None and recorder is not None and level >= recorder.lowest:
                 return False
@@ -208,9 +234,14 @@ class Late:
             if known is None:
                 known = self._know(key, frame, level, logger.name)
             entry = self._entry(shared, msg % args if args else msg, known[1], time(), names, values, call)
+            if entry is None:
+                return False
+            console, line = pipeline.console, None
+            if console is not None and not console.silent(level):
+                line = self._line(console, entry)
+            if line is None and (not self._queues or (console is not None and not console.silent(level))):
+                return False
         except Exception:
-            return False
-        if entry is None:
             return False
         if call is not None:
             memory = call.memory
@@ -218,7 +249,51 @@ class Late:
         pipeline.books.created()
         for queue in self._queues:
             queue.put(entry)
+        if line is not None and console is not None:
+            self._print(console, line)
         return True
+
+    def _line(
+        self,
+        console: Console,
+        entry: Entry,
+    ) -> str | None:
+        """What the console shows of a message in which there is nothing to redact; None of any other."""
+        late: Any = entry.record
+        body, place, created, names, values, sid, call, bound, span, _ = late.taken
+        policies = self._pipeline.policies
+        if bound or known_place(place, policies) is None:
+            return None
+        attributes, text = None, body
+        if names:
+            attributes = dict(zip(names, values, strict=True))
+            for name, value in attributes.items():
+                head = ordinary.extras[name]
+                if head is not None and type(value) in SHOWN:
+                    text += f"{head}{value}"
+                if name == "call_sid" or name.startswith(_NOT_SHOWN):
+                    return None
+        if not policies.leaves(text):
+            return None
+        trace_id, span_id = span.trace_id, span.span_id
+        if call is not None and not trace_id:
+            trace_id, span_id = call.trace_id, call.span_id
+        return console.line_of(_Shown(body, place, created), sid, trace_id, span_id, attributes)  # type: ignore[arg-type]
+
+    def _print(self, console: Console, line: str) -> None:
+        """Write a line, as `Pipeline` does: what is logged meanwhile by the stream itself is our own."""
+        thread.inside = True
+        try:
+            printed = console.write_line(line)
+            if not self._queues:
+                if printed:
+                    self._pipeline.books.exported()
+                else:
+                    self._pipeline.books.dropped("no_destination")
+        finally:
+            thread.inside = False
+            if thread.late:
+                self._pipeline.catch_up()
 
     def _know(self, key: tuple[Any, ...], frame: FrameType, level: int, name: str) -> tuple[Any, ...]:
         """Learn a line of code; its code is held, so that no other has its identity."""
@@ -229,9 +304,16 @@ class Late:
         known = self._lines[key] = (code, place)
         return known
 
+    def _shared(self, name: Any) -> dict[str, Any] | None:
+        """What records of a logger have beside the record itself; None where they have to take the usual way."""
+        way = self._direct
+        if way is None:
+            return _ALONE if self._pipeline.provider is None else None
+        return self.shared.get(name) if way.open() else None
+
     def learn(self, name: str, logger: Logger) -> None:
         """Records of the stdlib logger `name` go by this logger of the SDK, and may be taken from now on."""
-        shared = self._direct.shared(logger)
+        shared = self._direct.shared(logger) if self._direct is not None else None
         if shared is not None:
             if len(self.shared) >= _MOST:
                 self.shared.clear()

@@ -284,7 +284,7 @@ class Pipeline:
         finally:
             thread.inside = False
             if thread.late:
-                self._catch_up()
+                self.catch_up()
 
     def _marked(self, record: logging.LogRecord, trigger: str | None, call: CallScope | None) -> LogRecord:
         """The OTel record, with what it has to tell of those before it, and of why it passes."""
@@ -306,7 +306,7 @@ class Pipeline:
             log_record.attributes[translate.TRIGGER] = trigger
         return log_record
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Keep what signal handlers have logged while this thread was inside."""
         while late := thread.late:
             thread.late = None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PLACE: Final = ("name", "levelno", "levelname", "pathname", "lineno", "funcName")
 """Fields of a stdlib record that all records of one line of code have in common."""
 
-_SHOWN: Final = frozenset({str, int})  # kinds of values in which a secret may stand
+SHOWN: Final = frozenset({str, int})  # kinds of values in which a secret may stand
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _BLANK: Final = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 _MOST_PLACES: Final = 4_096
@@ -129,8 +129,8 @@ class Snapshot(LateRecord):
         if bound or self.made is not None:
             return None
         policies = self.pipeline.policies
-        found = _places.get(place)
-        if (found is None or found.policies is not policies) and (found := _learn(place, policies)) is None:
+        found = known_place(place, policies)
+        if found is None:
             return None
         text = body
         data = body.encode()
@@ -148,7 +148,7 @@ class Snapshot(LateRecord):
                 else:
                     data = wire.scalar(value)
                     out += (wire.value_heads[name][len(data)], data)
-                if head is not None and type(value) in _SHOWN:
+                if head is not None and type(value) in SHOWN:
                     text += f"{head}{value}"
         most = self.pipeline.most_attributes
         if (
@@ -179,6 +179,12 @@ class _Place(NamedTuple):
 
 
 _places: Final[dict[Any, _Place]] = {}
+
+
+def known_place(place: tuple[Any, ...], policies: PolicySet) -> _Place | None:
+    """A line of code in which there is nothing special; None for any other."""
+    found = _places.get(place)
+    return found if found is not None and found.policies is policies else _learn(place, policies)
 
 
 def _learn(place: tuple[Any, ...], policies: PolicySet) -> _Place | None:

@@ -19,14 +19,12 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from otel_logging import trouble
-from otel_logging.export.lines import human_line, json_line, texts_of
+from otel_logging.export.lines import Texts, human_line, json_line, texts_of
 from otel_logging.export.ordinary_lines import HumanLines, JsonLines
 from otel_logging.export.text import ascii_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from otel_logging.export.lines import Texts
 
 __all__ = ["Console", "Stream", "human_line", "json_line"]
 
@@ -149,6 +147,20 @@ class Console:
         except Exception:  # an odd record: the long way knows what to do with it
             pass
         return None
+
+    def line_of(
+        self,
+        record: logging.LogRecord,
+        call_sid: str | None,
+        trace_id: int,
+        span_id: int,
+        attributes: Mapping[str, Any] | None,
+    ) -> str | None:
+        """The line of an ordinary record, for `write_line`; None for any other.
+
+        Of the record, `created`, `levelname`, `module` and `name` are asked for, and `msg`, which is its message.
+        """
+        return self._short(record, call_sid, trace_id, span_id, attributes, Texts(record.msg))
 
     def silent(self, level: Any) -> bool:
         """Whether a record of this level is surely not shown."""
