@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WIDTH, LEFT, RIGHT = 760, 230, 90  # room for the names, and for the figures
 ROW, BAR, HEAD, GAP = 24, 15, 46, 18
 STYLE = """
+svg { background: #ffffff; }
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 .title { font-weight: 600; font-size: 15px; }
 .note { fill: #59636e; font-size: 12px; }
@@ -24,6 +25,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 rect { fill: #c8d1da; }
 rect.ours { fill: #0969da; stroke: #1f2328; stroke-width: 1.5; }
 @media (prefers-color-scheme: dark) {
+  svg { background: #0d1117; }
   text { fill: #f0f6fc; }
   .note { fill: #9198a1; }
   rect { fill: #4b535d; }
@@ -64,7 +66,7 @@ PANELS = (
 
 
 def of(lines: Sequence[Line]) -> str:
-    """The chart of what was measured; panels of which nothing was measured are left out."""
+    """The chart of what was measured; panels in which ours was not measured are left out."""
     panels = []
     for prefix, title, note, unit in PANELS:
         found = {
@@ -75,7 +77,7 @@ def of(lines: Sequence[Line]) -> str:
             and ".beside_" not in "." + line.row.name.removeprefix(prefix)
         }
         bars = tuple(Bar(NAMES.get(name, name), figure, name.startswith("ours")) for name, figure in found.items())
-        if bars:
+        if any(bar.ours for bar in bars):
             panels.append(Panel(title, note, unit, bars))
     return draw(panels)
 
