@@ -44,6 +44,7 @@ _NAME, _MSG, _ARGS, _CREATED = map(ordinary.OWN.index, ("name", "msg", "args", "
 _EXC_INFO, _EXC_TEXT, _STACK_INFO = map(ordinary.OWN.index, ("exc_info", "exc_text", "stack_info"))
 _SOURCE: Final = logging.addLevelName.__code__.co_filename
 _MOST: Final = 4_096  # lines of code, or loggers, that are known
+_INT64: Final = 1 << 63
 _NOT_SHOWN: Final = ("code.", "exception.")  # beginnings of the names of extras that the console leaves out
 _NONE: Final[Mapping[str, Any]] = {}
 _level_names: Final[dict[int, str]] = logging._levelToName  # noqa: SLF001 (a table that `addLevelName` writes to)
@@ -272,6 +273,8 @@ class Late:
                 if head is not None and type(value) in SHOWN:
                     text += f"{head}{value}"
                 if name == "call_sid" or name.startswith(_NOT_SHOWN):
+                    return None
+                if type(value) is int and not -_INT64 <= value < _INT64:
                     return None
         if not policies.leaves(text):
             return None
