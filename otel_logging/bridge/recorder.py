@@ -125,6 +125,8 @@ class Recorder:
             extras: tuple[Any, ...] = ()
             if kwargs or len(text) > LONG:
                 text, extras = unusual(text, kwargs)
+                if extras:
+                    ring.rich = True
             current = context()
             ids = ring.ids if current is ring.context else ring.look(current)
             pending = ring.pending

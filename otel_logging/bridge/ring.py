@@ -113,6 +113,7 @@ class Ring:
         "pending",
         "records",
         "replays",
+        "rich",
         "summed_up"
     )  # fmt: skip
 
@@ -128,6 +129,7 @@ class Ring:
         self.evicted = 0
         self.replays = 0  # how often the call was given back
         self.asked: str | None = None  # triggered while the call had no name: to be given back when it has one
+        self.rich = False  # whether any entry has extras; set before it is appended
         self.summed_up = -1.0  # when it was last said that a replay was over its budget
         self._chunks: deque[Chunk] = deque()
         self._merged: list[Ring] = []  # rings of handles that turned out to be this call
@@ -157,8 +159,11 @@ class Ring:
             more += self._take_pending(other)
         freed = gone = 0
         chunks = self._chunks
-        while chunks and (self.content > self._most_bytes or self.records > self._most_records):
-            oldest = self._too_much(chunks.popleft())
+        while chunks and (
+            self.content - chunks[0].content >= self._most_bytes or self.records - chunks[0].number >= self._most_records
+        ):
+            # Whole chunks only: to cut one costs more than all else. The last of what is too much goes in `_trim`.
+            oldest = chunks.popleft()
             self.content -= oldest.content
             self.records -= oldest.number
             freed += oldest.memory
@@ -175,7 +180,7 @@ class Ring:
             # Another thread may append between these two lines: behind what is taken.
             fields = tuple(pending)
             del pending[: len(fields)]
-            made = _chunk(fields)
+            made = _chunk(fields, rich=ring.rich)
             self._append(made)
             return made.memory
         return 0
@@ -185,13 +190,29 @@ class Ring:
         self.content += chunk.content
         self.records += chunk.number
 
+    def _trim(self) -> None:
+        """Give up what is over the budget to the entry; never more than a part of the oldest chunk."""
+        if self._rolling:
+            return  # a signal handler within a roll of this thread
+        gone = 0
+        before = self.weight()
+        while self._chunks and (self.content > self._most_bytes or self.records > self._most_records):
+            oldest = self._too_much(self._chunks.popleft())
+            self.content -= oldest.content
+            self.records -= oldest.number
+            gone += oldest.number
+        if gone:
+            self.evicted += gone
+            self._total.count_evicted(gone)
+            self._total.add(self.weight() - before)
+
     def _too_much(self, chunk: Chunk) -> Chunk:
         """What has to go of the oldest chunk; what need not go is put back."""
         bytes_over = max(self.content - self._most_bytes, 0)
         number = max(self.records - self._most_records, -(-bytes_over * chunk.number // chunk.content))
         if number >= chunk.number:
             return chunk
-        gone = _chunk(chunk.fields[: WIDTH * number])
+        gone = _chunk(chunk.fields[: WIDTH * number], rich=True)
         rest = chunk.fields[WIDTH * number :]
         left = Chunk(rest, chunk.number - number, chunk.content - gone.content, chunk.memory - gone.memory)
         self._chunks.appendleft(left)
@@ -200,7 +221,7 @@ class Ring:
     def oldest(self) -> int | None:
         """The time of the oldest counted entry."""
         with self._lock:
-            return self._chunks[0].fields[0] if self._chunks else None
+            return _oldest(self._chunks[0]) if self._chunks else None
 
     def give_up_oldest(self) -> None:
         """Forget the oldest chunk: the process needs the room."""
@@ -222,6 +243,7 @@ class Ring:
         """All entries in the order of their times."""
         with self._lock:
             self.roll()
+            self._trim()
             entries = [entry for chunk in self._chunks for entry in _entries(chunk)]
         entries.sort(key=_time)  # threads and merged handles; as good as sorted otherwise
         return entries
@@ -250,12 +272,12 @@ class Ring:
         entries = other.take()
         with self._lock:
             if entries:
-                made = _chunk(_fields(entries))
+                made = _chunk(_fields(entries), rich=True)
                 self._append(made)
                 self._total.add(made.memory)
             self._merged.append(other)
             # The oldest goes first when there is no room.
-            self._chunks = deque(sorted(self._chunks, key=lambda chunk: chunk.fields[0]))
+            self._chunks = deque(sorted(self._chunks, key=_oldest))
             self.replays = max(self.replays, other.replays)
             self.asked, other.asked = self.asked or other.asked, None
         self.roll()
@@ -288,9 +310,18 @@ _time: Final = itemgetter(0)
 _made: Final[Any] = tuple.__new__  # a named tuple in a third of the time
 
 
-def _chunk(fields: tuple[Any, ...]) -> Chunk:
-    """Count entries. All texts at once, which costs half of one by one; one emoji makes four bytes of all of them."""
-    texts, sites = fields[1::WIDTH], fields[2::WIDTH]
+def _oldest(chunk: Chunk) -> int:
+    """The time of its first entry."""
+    time: int = chunk.fields[0]
+    return time
+
+
+def _chunk(fields: tuple[Any, ...], *, rich: bool) -> Chunk:
+    """Count entries, some of which have extras if they are `rich`.
+
+    All texts at once, which costs half of one by one; one emoji makes four bytes of all of them.
+    """
+    texts = fields[1::WIDTH]
     count = len(texts)
     try:
         text = "".join(texts)
@@ -299,7 +330,10 @@ def _chunk(fields: tuple[Any, ...]) -> Chunk:
     else:
         content = len(text)
         memory = _TEXT * count + (content if text.isascii() else getsizeof(text))
-    if sites.count(sites[0]) != count or sites[0][4]:
+    if rich:
+        sites = fields[2::WIDTH]
+        if sites.count(sites[0]) == count and not sites[0][4]:
+            sites = ()
         for site in sites:
             if site[4]:
                 more = _extras_size(site[4])
