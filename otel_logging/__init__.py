@@ -6,10 +6,10 @@ anything else that costs start-up time. What a name does is said where it is def
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from otel_logging.boot.configure import configure, force_flush, shutdown, stats
     from otel_logging.bridge.handler import LoggingHandler
     from otel_logging.bridge.sampling import SamplingLogRecordProcessor
@@ -56,6 +56,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'otel_logging' has no attribute {name!r}")
+    import importlib
+
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

@@ -17,12 +17,15 @@ import contextlib
 import errno
 import os
 import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
+from otel_logging.places import plain_path
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
     from types import TracebackType
+    from typing import Final
 
     from typing_extensions import Self
 
@@ -39,8 +42,8 @@ _ELSE: Final = stat.S_IWGRP | stat.S_IWOTH
 class NotPrivate(PermissionError):  # noqa: N818 (a verdict on what was found)
     """A folder or file that is not to be used. Its text is a sentence: which one, why and what to do."""
 
-    def __init__(self, why: str, path: Path) -> None:
-        super().__init__(errno.EPERM, why, str(path))
+    def __init__(self, why: str, path: str) -> None:
+        super().__init__(errno.EPERM, why, path)
 
     def __str__(self) -> str:
         return f"{self.filename} {self.strerror}"
@@ -49,8 +52,8 @@ class NotPrivate(PermissionError):  # noqa: N818 (a verdict on what was found)
 class Folder:
     """An open folder. Made by `open_folder`; close it, or use it in a `with` block. Names are without a slash."""
 
-    def __init__(self, path: Path, descriptor: int | None, heir: tuple[int, int] | None) -> None:
-        self.path = path
+    def __init__(self, place: str, descriptor: int | None, heir: tuple[int, int] | None) -> None:
+        self._path = place
         self._descriptor = descriptor
         self._heir = heir  # user and group that files are given to; None for this process's own
 
@@ -68,6 +71,13 @@ class Folder:
         if descriptor is not None:
             os.close(descriptor)
 
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        from pathlib import Path  # takes as long to import as half a look-up in the store
+
+        return Path(self._path)
+
     def duplicate(self) -> int:
         """Another descriptor of the folder, which the caller closes.
 
@@ -75,7 +85,7 @@ class Folder:
             OSError: the platform has none.
         """
         if self._descriptor is None:
-            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(self.path))
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), self._path)
         return os.dup(self._descriptor)
 
     def inner(self, name: str, *, make: bool = True) -> Folder:
@@ -87,7 +97,7 @@ class Folder:
         """
         place = self._place(name)
         made = make and _make(place, self._descriptor)
-        return _opened(self.path / name, place, self._descriptor, _ELSE, self._heir, made=made)
+        return _opened(os.path.join(self._path, name), place, self._descriptor, _ELSE, self._heir, made=made)
 
     def create(self, name: str) -> int:
         """The descriptor of a new file of mode 0600, to append to.
@@ -112,7 +122,7 @@ class Folder:
             NotPrivate: it is a link or no plain file, somebody else's, or others may write to it.
             OSError: it is missing, or cannot be opened.
         """
-        place, path = self._place(name), self.path / name
+        place, path = self._place(name), os.path.join(self._path, name)
         if flags & os.O_CREAT and not flags & os.O_EXCL:
             try:
                 descriptor = os.open(place, flags | os.O_EXCL | _FILE_FLAGS, 0o600, dir_fd=self._descriptor)
@@ -180,14 +190,14 @@ class Folder:
     def names(self) -> list[str]:
         """What is in the folder, sorted. Raises OSError."""
         # Not Path.iterdir: it cannot read a descriptor.
-        return sorted(os.listdir(self.path if self._descriptor is None else self._descriptor))  # noqa: PTH208
+        return sorted(os.listdir(self._path if self._descriptor is None else self._descriptor))
 
     def _place(self, name: str) -> str:
         if not name or name in {".", ".."} or "/" in name or os.sep in name:
             raise ValueError(f"{name!r} is no file's name")
-        return name if self._descriptor is not None else str(self.path / name)
+        return name if self._descriptor is not None else os.path.join(self._path, name)
 
-    def _check(self, about: os.stat_result, path: Path, *, written: bool) -> None:
+    def _check(self, about: os.stat_result, path: str, *, written: bool) -> None:
         if not stat.S_ISREG(about.st_mode):
             raise NotPrivate("is no plain file", path)
         _check_owner(about, path, _ELSE, "make it 0600", self._heir)
@@ -216,20 +226,21 @@ def open_folder(path: str | os.PathLike[str], *, make: bool = True, for_owner: b
         NotPrivate: it is a link or no folder, somebody else's, or everybody may write to it.
         OSError: it is missing, or cannot be made or opened.
     """
-    folder = Path(path)
+    folder = plain_path(path)
     made = make and _make_with_parents(folder)
-    return _opened(folder, str(folder), None, stat.S_IWOTH, made=made, for_owner=for_owner)
+    return _opened(folder, folder, None, stat.S_IWOTH, made=made, for_owner=for_owner)
 
 
-def _make_with_parents(folder: Path) -> bool:
+def _make_with_parents(folder: str) -> bool:
     try:
-        return _make(str(folder), None)
+        return _make(folder, None)
     except FileNotFoundError:
-        if folder.parent == folder:
+        parent = os.path.dirname(folder) or "."
+        if parent == folder:
             raise
-        if _make_with_parents(folder.parent):
-            _opened(folder.parent, str(folder.parent), None, stat.S_IWOTH, made=True).close()
-        return _make(str(folder), None)
+        if _make_with_parents(parent):
+            _opened(parent, parent, None, stat.S_IWOTH, made=True).close()
+        return _make(folder, None)
 
 
 def _make(place: str, parent: int | None) -> bool:
@@ -241,7 +252,7 @@ def _make(place: str, parent: int | None) -> bool:
 
 
 def _opened(
-    path: Path,
+    path: str,
     place: str,
     parent: int | None,
     forbidden: int,
@@ -252,8 +263,8 @@ def _opened(
 ) -> Folder:
     _refuse_link_where_it_would_be_followed(path)
     if not _BY_DESCRIPTOR:
-        if not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        if not os.path.isdir(path):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         return Folder(path, None, None)
     try:
         descriptor = os.open(place, _FOLDER_FLAGS, dir_fd=parent)
@@ -276,7 +287,7 @@ def _opened(
     return Folder(path, descriptor, heir)
 
 
-def _check_owner(about: os.stat_result, path: Path, forbidden: int, cure: str, heir: tuple[int, int] | None) -> None:
+def _check_owner(about: os.stat_result, path: str, forbidden: int, cure: str, heir: tuple[int, int] | None) -> None:
     if not _HAS_OWNERS:
         return
     if about.st_uid not in {os.geteuid(), 0} and (heir is None or about.st_uid != heir[0]):
@@ -285,14 +296,14 @@ def _check_owner(about: os.stat_result, path: Path, forbidden: int, cure: str, h
         raise NotPrivate(f"may be written by others (mode {stat.S_IMODE(about.st_mode):04o}); {cure}", path)
 
 
-def _better(error: OSError, path: Path, place: str, parent: int | None) -> OSError:
+def _better(error: OSError, path: str, place: str, parent: int | None) -> OSError:
     """The error with the whole path and, where the reason is a link, with that: systems disagree about its name."""
     with contextlib.suppress(OSError):
         if stat.S_ISLNK(os.stat(place, dir_fd=parent, follow_symlinks=False).st_mode):
             return NotPrivate("is a symbolic link; name what it points to", path)
-    return OSError(error.errno, error.strerror, str(path))
+    return OSError(error.errno, error.strerror, path)
 
 
-def _refuse_link_where_it_would_be_followed(path: Path) -> None:
-    if not _NOFOLLOW and path.is_symlink():
+def _refuse_link_where_it_would_be_followed(path: str) -> None:
+    if not _NOFOLLOW and os.path.islink(path):
         raise NotPrivate("is a symbolic link; name what it points to", path)

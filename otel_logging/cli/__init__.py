@@ -5,13 +5,14 @@ Exit codes: 0 done, 1 nothing found, 2 wrong usage. Results go to stdout, everyt
 
 from __future__ import annotations
 
-import importlib
+import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Final, cast
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
 DONE: Final = 0
 NOTHING: Final = 1
@@ -34,10 +35,11 @@ VERBS: Final = {
     "demo": "a small voice service under otel-logging, called for real",
 }
 
+_BRIEF: Final = frozenset({"call"})  # over before there is garbage worth collecting
 _FILES: Final = {"await": "wait"}  # Python keeps that word for itself
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: C901 (one option after the other)
     """Run the verb in `argv` (by default this process's arguments) and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     leading: list[str] = []
@@ -61,8 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = arguments.pop(0)
     if verb not in VERBS:
         return _wrong(f"unknown verb {verb!r}")
-    module = importlib.import_module(f"otel_logging.cli.{_FILES.get(verb, verb)}")
-    return _run(cast("Callable[[list[str]], int]", module.main), leading + arguments)
+    brief = argv is None and verb in _BRIEF and "--follow" not in arguments
+    if brief:
+        gc.disable()
+    name = f"otel_logging.cli.{_FILES.get(verb, verb)}"
+    __import__(name)  # not by importlib, which is not light
+    module = sys.modules[name]
+    code = _run(module.main, leading + arguments)
+    if brief:
+        gc.freeze()  # or everything is looked at once more at the end
+    return code
 
 
 def _run(verb: Callable[[list[str]], int], arguments: list[str]) -> int:

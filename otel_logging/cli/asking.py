@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
 
 from otel_logging.cli import USAGE, common
 from otel_logging.search import clock
 from otel_logging.search.record import LEVELS
 from otel_logging.search.source import KINDS, Local, is_remote, parts_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def query_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Query
 def source_of(args: argparse.Namespace) -> Source:
     """The places of `--from`; ends the process with a usage error where one cannot be understood."""
     if not args.places:
-        return Local(common.store_of(args))
+        return Local(common.place_of(args.store))
     from otel_logging.search.profiles import BadProfile, names_local, opened
 
     try:

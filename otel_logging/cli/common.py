@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from itertools import islice
 
 from otel_logging.cli import DONE, NOTHING, USAGE
 from otel_logging.search import clock
 from otel_logging.search.text import harmless, json_line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+    from typing import Any
 
     from otel_logging.search.local import Searched
     from otel_logging.search.one_call import Ambiguous, NotFound
     from otel_logging.search.source import Ask, Source
 
 TABLE, LINES, OBJECT, PAGE = "table", "jsonl", "json", "html"
+_AT_ONCE = 5000  # lines in one write
 _LISTED = 20  # candidates shown for an ambiguous prefix
 
 
 def parser(verb: str, description: str) -> argparse.ArgumentParser:
     """An argument parser with the options that every reading verb has."""
+    import argparse
+
     made = argparse.ArgumentParser(
         prog=f"otel-logging {verb}",
         description=description,
@@ -42,6 +47,8 @@ def parser(verb: str, description: str) -> argparse.ArgumentParser:
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """Help as wide as the terminal; argparse would import shutil to find out, for every argument there is."""
+    import argparse
+
     room = os.environ.get("COLUMNS", "")
     return argparse.HelpFormatter(prog, width=max((int(room) if room.isdigit() else columns() or 80) - 2, 20))
 
@@ -63,44 +70,56 @@ def moment(text: str) -> int:
     try:
         return clock.parse_moment(text, clock.now())
     except ValueError as error:
+        import argparse
+
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def count(text: str) -> int:
     """Argparse type of a number that is not negative."""
     if not (text.isascii() and text.isdigit()):
+        import argparse
+
         raise argparse.ArgumentTypeError(f"{text!r} is no number; valid: 0, 1, 2, ...")
     return int(text)
 
 
 def store_of(args: argparse.Namespace) -> Path:
-    """The store's folder. Ends the process with a usage error where there is neither a setting nor a home folder."""
-    usual = _usual_store(args.store)
+    """The store's folder; raises as `place_of`."""
+    from pathlib import Path
+
+    return Path(place_of(args.store))
+
+
+def place_of(given: str | None) -> str:
+    """The store's folder as text: what `--store` gave, or the usual one.
+
+    Ends the process with a usage error where there is neither a setting nor a home folder.
+    """
+    usual = _usual_store(given)
     if usual is not None:
         return usual
     from otel_logging import settings
 
     # As a writer to the local store would choose it, a home folder missing included.
-    read = settings.read({"logs_exporter": "local", "store": args.store})
+    read = settings.read({"logs_exporter": "local", "store": given})
     for problem in read.problems:
         if problem.startswith("OTEL_LOGGING_STORE="):
             tell(problem)
     if read.store is None:
         tell("no store: name its folder with --store or OTEL_LOGGING_STORE")
         raise SystemExit(USAGE)
-    return read.store
+    return str(read.store)
 
 
-def _usual_store(given: str | None) -> Path | None:
+def _usual_store(given: str | None) -> str | None:
     """The store where there is nothing to say about it, without the table of settings: half of a look-up's time."""
-    from pathlib import Path
-
-    from otel_logging.places import default_store
+    from otel_logging.places import default_place
 
     text = os.environ.get("OTEL_LOGGING_STORE") if given is None else given
     if text is None:
-        return default_store(os.environ)
-    return Path(text) if text.strip() == text and text and "\0" not in text and text[0] != "~" else None
+        return default_place(os.environ)
+    return text if text.strip() == text and text and "\0" not in text and text[0] != "~" else None
 
 
 def tell(sentence: str) -> None:
@@ -131,8 +150,13 @@ def print_json(values: Iterable[Mapping[str, Any]]) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Lines as they are; what stdout's encoding cannot carry is escaped instead of ending the command."""
     encoding = sys.stdout.encoding or "utf-8"
-    for line in lines:
-        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    left = iter(lines)
+    while some := list(islice(left, _AT_ONCE)):
+        text = "\n".join([*some, ""])
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def flush() -> None:

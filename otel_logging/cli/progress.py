@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from typing import TYPE_CHECKING
 
 from otel_logging.search.source import Asked, Local
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import threading
     from types import TracebackType
 
     from otel_logging.search.source import Source
@@ -26,30 +26,35 @@ class Progress:
     def __init__(self, source: Source) -> None:
         self.searched = Asked()
         self._source = source
-        self._done = threading.Event()
+        self._done: threading.Event | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Asked:
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            self._thread = threading.Thread(target=self._show, name="otel-logging-progress", daemon=True)
+            import threading
+
+            self._done = threading.Event()
+            self._thread = threading.Thread(
+                target=self._show, args=(self._done,), name="otel-logging-progress", daemon=True
+            )
             self._thread.start()
         return self.searched
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._done.set()
-        if self._thread is not None:
+        if self._done is not None and self._thread is not None:
+            self._done.set()
             self._thread.join()
 
-    def _show(self) -> None:
-        if self._done.wait(PATIENCE):
+    def _show(self, done: threading.Event) -> None:
+        if done.wait(PATIENCE):
             return
         total = _bytes_of(self._source)
         while True:
             sys.stderr.write(f"\r\x1b[K{line(self.searched, total)}")
             sys.stderr.flush()
-            if self._done.wait(_EVERY):
+            if done.wait(_EVERY):
                 break
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()

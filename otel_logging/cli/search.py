@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from otel_logging.cli import DONE, asking, common
 from otel_logging.cli.progress import Progress
+from otel_logging.plain import replace
 from otel_logging.search import clock, lines
 from otel_logging.search.one_call import find_call, ids_meant
 from otel_logging.search.query import Ambiguous, BadQuery, Matcher, NotFound, Query, Result, search

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from otel_logging.cli import DONE, NOTHING, asking, common
+from otel_logging.plain import replace
 from otel_logging.search.local import LOGS, TRACES
 from otel_logging.search.one_call import Ambiguous, NotFound, find_call
 from otel_logging.search.query import BadQuery, Query, search

@@ -6,20 +6,22 @@ Made by `query.find_call`; rendering to text and to one JSON object stands here,
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
+from otel_logging.plain import field, plain
 from otel_logging.search import clock, lines
-from otel_logging.search.record import LEVELS, Record, flat
+from otel_logging.search.record import LEVELS, flat, level_of
 from otel_logging.search.spans import end_reasons
 from otel_logging.search.text import harmless
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from otel_logging.search.books import Told
     from otel_logging.search.local import Searched
     from otel_logging.search.missing import Missing
+    from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
     from otel_logging.search.timing import Gap, Skew
     from otel_logging.search.turns import Turn
@@ -30,7 +32,7 @@ QUIET = 120 * clock.NANOS
 SETTLING = 60 * clock.NANOS
 
 
-@dataclass(slots=True)
+@plain(slots=True)
 class CallView:
     """Everything the store holds of one call, in time order.
 
@@ -55,11 +57,13 @@ class CallView:
     last: int = field(init=False)
 
     def __post_init__(self) -> None:
-        services = Counter(record.service for record in self.records)
+        services = Counter([record.service for record in self.records])
         for span in self.spans:
             services.setdefault(span.service, 0)
         self.services = dict(sorted(services.items()))
-        levels = Counter(record.level for record in self.records)
+        levels: Counter[str] = Counter()
+        for said, count in Counter([(record.severity, record.severity_text) for record in self.records]).items():
+            levels[level_of(*said)] += count
         self.levels = {level: levels[level] for level in LEVELS if levels[level]}
         self.ends = end_reasons(self.spans)
         # Relative times count from the first record; spans tell where there is none.
@@ -71,7 +75,7 @@ class CallView:
     @property
     def recovered(self) -> int:
         """Records that were dropped at first and given back when the call went wrong."""
-        return sum(record.recovered for record in self.records)
+        return sum([record.recovered for record in self.records])
 
     @property
     def gaps(self) -> list[Gap]:
@@ -171,10 +175,11 @@ def render_text(view: CallView, *, width: int | None = None, colour: bool = Fals
     yield ""
     room = lines.service_width(view.records)
     gaps = {gap.end: gap for gap in view.gaps}
+    first = view.first
     for record in view.records:
-        if gap := gaps.pop(record.time, None):
-            yield from _gap(gap, colour=colour)
-        when = clock.relative(record.time - view.first) if record.time else "    ?     "
+        if record.time in gaps:
+            yield from _gap(gaps.pop(record.time), colour=colour)
+        when = clock.relative(record.time - first) if record.time else "    ?     "
         yield from lines.table_lines(record, when, service_width=room, width=width, colour=colour)
 
 
@@ -231,8 +236,8 @@ def _turns(view: CallView, *, colour: bool) -> Iterator[str]:
 def _counts(view: CallView) -> str:
     parts = [f"{count:,} {level}" for level, count in view.levels.items()]
     text = f"{len(view.records):,}" + (f" ({', '.join(parts)})" if parts else "")
-    if view.recovered:
-        text += f"; {lines.MARK} {view.recovered:,} recovered: dropped at the time, given back when the call went wrong"
+    if recovered := view.recovered:
+        text += f"; {lines.MARK} {recovered:,} recovered: dropped at the time, given back when the call went wrong"
     books = view.books
     if books.summaries:
         text += f"; {books.figures['kept']:,} of {books.figures['made']:,} made were kept"

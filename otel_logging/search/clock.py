@@ -8,20 +8,22 @@ from __future__ import annotations
 import re
 import time
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 NANOS = 1_000_000_000
 LATEST = 2**64 - 1  # what OTLP's fixed64 can hold; anything beyond is a broken writer's
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_STAMP = re.compile(
+# Compiled when first used: the command `call` uses none of them.
+_STAMP = (
     r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
     r"(?:[Tt ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,12}))?)?)?"
     r"\s*(?P<zone>[Zz]|[+-]\d\d:?\d\d)?"
 )
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
-_OF_DAY = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?")
-_AGO = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+", re.IGNORECASE)
-_AGO_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.IGNORECASE)
+_OF_DAY = r"(\d{1,2}):(\d\d)(?::(\d\d))?"
+_AGO = r"(?i)(?:\d+(?:\.\d+)?[smhdw])+"
+_AGO_PART = r"(?i)(\d+(?:\.\d+)?)([smhdw])"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -44,10 +46,15 @@ def local(nanos: int) -> str:
 
 def relative(nanos: int) -> str:
     """Time since a beginning: `+03:12.481`, from an hour on `+1:03:12.481`."""
-    millis = max(nanos, 0) // 1_000_000
-    minutes, millis = divmod(millis, 60_000)
+    seconds, rest = divmod(max(nanos, 0), NANOS)
+    return f"{_since(seconds)}.{rest // 1_000_000:03d}"
+
+
+@lru_cache(64)
+def _since(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"+{f'{hours}:' if hours else ''}{minutes:02d}:{millis // 1000:02d}.{millis % 1000:03d}"
+    return f"+{f'{hours}:' if hours else ''}{minutes:02d}:{seconds:02d}"
 
 
 def duration(nanos: int) -> str:
@@ -63,7 +70,7 @@ def duration(nanos: int) -> str:
 
 def parse_stamp(text: str) -> int | None:
     """Nanoseconds of an RFC 3339 time or of one without a zone (then local), or None if it is no such time."""
-    found = _STAMP.fullmatch(text.strip())
+    found = re.fullmatch(_STAMP, text.strip())
     if not found:
         return None
     year, month, day, hour, minute, second = (int(found[key] or 0) for key in _PARTS)
@@ -98,12 +105,12 @@ def parse_moment(text: str, at: int) -> int:
     text = text.strip()
     if text.lower() == "now":
         return at
-    if _AGO.fullmatch(text):
-        ago = sum(float(amount) * _SECONDS[unit.lower()] for amount, unit in _AGO_PART.findall(text))
+    if re.fullmatch(_AGO, text):
+        ago = sum(float(amount) * _SECONDS[unit.lower()] for amount, unit in re.findall(_AGO_PART, text))
         return at - int(ago * NANOS) if ago * NANOS < at else 0
     if text.isascii() and text.isdigit() and len(text) in {10, 13, 16, 19}:
         return int(text.ljust(19, "0"))
-    if found := _OF_DAY.fullmatch(text):
+    if found := re.fullmatch(_OF_DAY, text):
         today = (_EPOCH + timedelta(microseconds=at // 1000)).astimezone()
         stamp = parse_stamp(f"{today:%Y-%m-%d} {int(found[1]):02d}:{found[2]}:{found[3] or '00'}")
         if stamp is not None:

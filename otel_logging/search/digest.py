@@ -11,7 +11,7 @@ import json
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_logging.search import otlp
 from otel_logging.search.books import Told
@@ -65,6 +65,21 @@ class Tally:
         return cls(records, recovered, levels, first, last, set(services), set(traces))
 
 
+class Columns(NamedTuple):
+    """The facts of some records, none of which is a summary, column by column.
+
+    `keys` are the names of calls, trace and span of a record without one, None for one with neither. `times` are above
+    0. `recovered` is empty where no record is.
+    """
+
+    keys: list[str | tuple[str, str | None] | None]
+    traces: list[str | None]
+    times: list[int]
+    ranks: list[int]
+    services: list[str]
+    recovered: list[bool]
+
+
 @dataclass(slots=True)
 class Digest:
     """The numbers of some lines of one kind.
@@ -87,14 +102,14 @@ class Digest:
         self.count(found)
         return found
 
-    def count(self, found: list[Facts]) -> None:
+    def count(self, found: list[Facts]) -> None:  # noqa: C901 (where indexing spends its time)
         """Count the records of which these are the facts."""
-        for one in found:
-            call_sid, trace_id, span_id, time, rank, service, recovered, summary = one
+        calls = self.calls
+        for call_sid, trace_id, span_id, time, rank, service, recovered, summary in found:
             if call_sid is not None:
-                tally = self.calls.get(call_sid)
+                tally = calls.get(call_sid)
                 if tally is None:
-                    tally = self.calls[call_sid] = Tally()
+                    tally = calls[call_sid] = Tally()
                 if trace_id is not None:
                     tally.traces.add(trace_id)
             elif trace_id is not None:
@@ -105,15 +120,66 @@ class Digest:
                 self.nowhere += 1
                 tally = Tally()  # counted in the total only
             tally.records += 1
-            tally.recovered += recovered
             tally.levels[rank] += 1
             tally.services.add(service)
-            if time:
-                tally.last = max(tally.last, time)
-                tally.first = min(tally.first or time, time)
+            if recovered:
+                tally.recovered += 1
+            if time > tally.last:  # noqa: PLR1730 (a call of max costs as much as the rest)
+                tally.last = time
+            if time and (time < tally.first or not tally.first):
+                tally.first = time
             if summary is not None:
                 self.told.add(summary)
         self._total(found)
+
+    def count_columns(self, found: Columns) -> None:  # noqa: C901 (as `count`)
+        """Count these records: the same as `count`, and several times as fast."""
+        keys, traces, times, ranks, services, recovered = found
+        if times != sorted(times):
+            order = sorted(range(len(times)), key=times.__getitem__)
+            ends = [keys[number] for number in order], [times[number] for number in order]
+        else:
+            ends = keys, times
+        first = dict(zip(reversed(ends[0]), reversed(ends[1]), strict=True))
+        for key, last in dict(zip(*ends, strict=True)).items():
+            if key is None:
+                continue
+            tally = self._tally(key)
+            tally.last = max(tally.last, last)
+            tally.first = min(tally.first or first[key], first[key])
+        for (key, rank), count in Counter(zip(keys, ranks, strict=True)).items():
+            self.total.levels[rank] += count
+            if key is None:
+                self.nowhere += count
+            else:
+                tally = self._tally(key)
+                tally.records += count
+                tally.levels[rank] += count
+        for key, trace, service in set(zip(keys, traces, services, strict=True)):
+            if key is not None:
+                tally = self._tally(key)
+                tally.services.add(service)
+                if type(key) is str and trace is not None:
+                    tally.traces.add(trace)
+        for key, back in zip(keys, recovered, strict=False):
+            if back and key is not None:
+                self._tally(key).recovered += 1
+        total = self.total
+        total.records += len(times)
+        total.first = min(total.first or times[0], ends[1][0])
+        total.last = max(total.last, ends[1][-1])
+        self.services.update(services)
+
+    def _tally(self, key: str | tuple[str, str | None]) -> Tally:
+        if isinstance(key, str):
+            tally = self.calls.get(key)
+            if tally is None:
+                tally = self.calls[key] = Tally()
+        else:
+            tally = self.loose.get(key)
+            if tally is None:
+                tally = self.loose[key] = Tally()
+        return tally
 
     def _total(self, found: list[Facts]) -> None:
         total = self.total

@@ -8,29 +8,30 @@ the index, do not belong here.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from bisect import bisect_right
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 
+from otel_logging.plain import Row
 from otel_logging.search import frames
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from typing import BinaryIO, Final, Protocol
 
     from otel_logging.search.frames import Frame
+else:
+    Protocol = object
 
 LOGS, TRACES = "logs", "traces"
 SUFFIX: Final = ".jsonl"
-OWN_NAME: Final = re.compile(r".+-\d+-\d{8}T\d{12}Z\.jsonl")
-"""Names that only this project's writers give: process and moment are in them, and their writers hold a lock."""
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _FIRST_FIELD: Final = b"\x0a"  # how every OTLP request in Protocol Buffers begins
 _DATA: Final = (".json", ".ndjson", ".zst", ".gz", ".log", ".binpb")  # what looks like somebody's records
 _OTHER_NAME: Final = f"the names of a store's files end in {SUFFIX}"
+_DIGITS: Final = frozenset("0123456789")
 _LINK: Final = "a symbolic link, not followed"
 
 
@@ -43,7 +44,7 @@ class Notes(Protocol):
         """Remember that `path` was not read."""
 
 
-class StoreFile(NamedTuple):
+class StoreFile(Row):
     """One file: its name as written, the path to open, and how it is compressed (empty: as written)."""
 
     name: str
@@ -56,12 +57,26 @@ class StoreFile(NamedTuple):
         return self.path.removesuffix(self.sealed) if self.sealed else self.path
 
 
-def listed(store: Path, folder: str, notes: Notes) -> list[StoreFile]:
+def is_own(name: str) -> bool:
+    """Whether only this project's writers give such a name, `x-123-20240121T193026123456Z.jsonl`.
+
+    Process and moment are in it, and its writer holds a lock.
+    """
+    who, _, moment = name.removesuffix("Z.jsonl").rpartition("-")
+    service, _, process = who.rpartition("-")
+    day, _, time = moment.partition("T")
+    return (
+        name.endswith("Z.jsonl") and len(day) == 8 and len(time) == 12 and service != "" and process != ""
+        and _DIGITS.issuperset(day + time + process)
+    )  # fmt: skip
+
+
+def listed(store: str | os.PathLike[str], folder: str, notes: Notes) -> list[StoreFile]:
     """The files of `folder`, by name. Symbolic links are not followed: a store may stand where others can write."""
-    root = store / folder
+    root = os.path.join(store, folder)
     found: dict[str, StoreFile] = {}
     try:
-        if root.is_symlink():
+        if os.path.islink(root):
             notes.problem(folder, _LINK)
             notes.missed = True
             return []
@@ -109,7 +124,7 @@ def opened(file: StoreFile) -> Iterator[tuple[BinaryIO, StoreFile]]:
             if form is forms[-1]:
                 raise
             continue
-        with open(number, "rb", buffering=0) as stream:  # noqa: PTH123 (a descriptor)
+        with open(number, "rb", buffering=0) as stream:
             if not stat.S_ISREG(os.fstat(number).st_mode):
                 raise OSError(0, "not a regular file")
             if not form.sealed and (why := foreign(stream)):

@@ -10,9 +10,10 @@ import json
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
+from otel_logging.plain import replace
 from otel_logging.search import clock, otlp
 from otel_logging.search.local import LOGS, TRACES
 from otel_logging.search.one_call import belongs, seen_traces
@@ -97,7 +98,7 @@ class Tail:
             status = entry.stat(follow_symlinks=False)
         except OSError:
             return
-        key = (status.st_dev, os.stat(entry.path, follow_symlinks=False).st_ino if os.name == "nt" else status.st_ino)  # noqa: PTH116
+        key = (status.st_dev, os.stat(entry.path, follow_symlinks=False).st_ino if os.name == "nt" else status.st_ino)
         if key in self._held:
             return
         start = self._known.setdefault(key, status.st_size if first else 0)
@@ -107,7 +108,7 @@ class Tail:
             return
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            stream = open(os.open(entry.path, flags), "rb")  # noqa: SIM115, PTH123 (held open; a descriptor)
+            stream = open(os.open(entry.path, flags), "rb")  # noqa: SIM115 (held open; a descriptor)
         except OSError:
             return
         # What stands behind the last newline is the beginning of a line that is not finished.

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
-import importlib
 import zlib
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
+from otel_logging.plain import Row
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any, BinaryIO, Final
 
 GZIP: Final = ".gz"
 ZSTD: Final = ".zst"
@@ -33,7 +35,7 @@ class Damaged(OSError):  # noqa: N818 (a verdict on a file)
         super().__init__(0, f"a damaged sealed file ({why})")
 
 
-class Frame(NamedTuple):
+class Frame(Row):
     """Where a frame is: its lines begin at `start` and end before `end`; its `size` bytes stand at `place`."""
 
     start: int
@@ -44,6 +46,8 @@ class Frame(NamedTuple):
 
 def _zstd() -> tuple[Any, bool] | None:
     """The zstd module and whether it has the standard library's interface; None where there is none."""
+    import importlib
+
     for name, standard in (("compression.zstd", True), ("zstandard", False), ("backports.zstd", True)):
         try:
             return importlib.import_module(name), standard

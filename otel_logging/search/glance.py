@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Facts: TypeAlias = "tuple[str | None, str | None, str | None, int, int, str, bool, Record | None]"
 
 RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
-_RANKS: Final = [0, *(RANK[level_of(number)] for number in range(1, 25))]  # by severity number
+RANKS: Final = [0, *(RANK[level_of(number)] for number in range(1, 25))]  # by severity number
 _OFTEN: Final = 50_000  # trace ids remembered
 
 
@@ -112,7 +112,7 @@ def _usual(raw: Any, service: str) -> Facts | None:  # noqa: C901 (where indexin
         span = hex_id(span, 16)
     elif type(call_sid) is not str:
         call_sid = call_id(call_sid)
-    return call_sid, _trace_id(trace), span, time, _RANKS[number], service, recovered, None
+    return call_sid, _trace_id(trace), span, time, RANKS[number], service, recovered, None
 
 
 _traces: dict[str, str | None] = {}

@@ -12,19 +12,18 @@ import contextlib
 import os
 import sqlite3
 import time
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_logging.ids import trace_id_for
+from otel_logging.plain import Row, field, plain
 from otel_logging.private_files import open_folder
-from otel_logging.search.files import OWN_NAME, Source
+from otel_logging.search.files import Source, is_own
 from otel_logging.search.frames import Frame
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
-    from typing import BinaryIO
+    from typing import BinaryIO, Final
 
     from otel_logging.search.files import StoreFile
 
@@ -92,7 +91,7 @@ def key_of_call(call_sid: str) -> int:
     return (trace_id_for(call_sid.encode("utf-8", "replace").decode()) >> 64) - _HALF
 
 
-@dataclass(frozen=True)
+@plain(frozen=True)
 class Ids:
     """Call ids and trace ids to look for, each of which may also be the beginning of one if `prefix` is true."""
 
@@ -102,8 +101,13 @@ class Ids:
     _known: dict[str, bool] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        keys = {key_of_call(text) for text in self.texts}
-        keys |= {key_of_trace(text) for text in self.texts if len(text) == 32 and set(text.lower()) <= _HEX}
+        # What may be a trace id is looked for as one, a CallSid in lower case as the one that it spells: no hashes are
+        # needed then, and a call that really has such a name is found by its name.
+        keys = {
+            key_of_trace(text) if len(text) == 32 and set(text.lower()) <= _HEX
+            else key_of_call("CA" + text[2:] if text.startswith("ca") else text)
+            for text in self.texts
+        }  # fmt: skip
         object.__setattr__(self, "_keys", frozenset(keys))
 
     def fits(self, call_sid: str | None, trace_id: str | None) -> bool:
@@ -118,12 +122,13 @@ class Ids:
         return False
 
     def _fits(self, kind: str, text: str) -> bool:
-        if (key_of_call(text) if kind == "c" else key_of_trace(text)) in self._keys:
-            return True
         lowered = text.lower()
-        if not self.prefix:
-            return lowered in (wanted.lower() for wanted in self.texts)
-        return any(lowered.startswith((wanted.lower(), "ca" + wanted.lower())) for wanted in self.texts)
+        if any(
+            lowered.startswith((wanted.lower(), "ca" + wanted.lower())) if self.prefix else lowered == wanted.lower()
+            for wanted in self.texts
+        ):
+            return True
+        return (key_of_call(text) if kind == "c" else key_of_trace(text)) in self._keys
 
     def keys(self) -> frozenset[int]:
         """The keys of the texts, taken as whole ids."""
@@ -145,7 +150,7 @@ class Ids:
         ]
 
 
-class Part(NamedTuple):
+class Part(Row):
     """Whole lines of a file from `start` up to `end`. `odd`: not each of them is known to be a JSON object."""
 
     start: int
@@ -153,7 +158,7 @@ class Part(NamedTuple):
     odd: bool
 
 
-class Known(NamedTuple):
+class Known(Row):
     """What the index knows of one file. `indexed` is how far, in bytes as written; `lines` how many lines that are."""
 
     id: int
@@ -175,11 +180,11 @@ class Index:
         OSError: it cannot be opened, or is not private.
     """
 
-    def __init__(self, store: Path, *, write: bool = False) -> None:
+    def __init__(self, store: str | os.PathLike[str], *, write: bool = False) -> None:
         with open_folder(store, make=False, for_owner=True) as folder:
             flags = os.O_RDWR | os.O_CREAT if write else os.O_RDONLY
             os.close(folder.open(NAME, flags))
-        path = os.path.abspath(store / NAME)  # noqa: PTH100 (pathlib is slower to be imported than SQLite)
+        path = os.path.abspath(os.path.join(store, NAME))
         self._files: dict[str, Known] | None = None
         try:
             self.db = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
@@ -299,7 +304,7 @@ def _whole(path: str) -> bool:
     Page size and count: https://www.sqlite.org/fileformat2.html, 1.3. While somebody writes, this may be wrong for a
     moment, which costs the index and no answer.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 (see `Index`)
+    with open(path, "rb") as file:
         head = file.read(100)
         size = os.fstat(file.fileno()).st_size
     if len(head) < 100:
@@ -336,9 +341,7 @@ def matches(known: Known, file: StoreFile, stream: BinaryIO) -> bool:
         return known.sealed == sealed_identity(about)
     if known.inode != about.st_ino or about.st_size < known.indexed:
         return False
-    return OWN_NAME.fullmatch(os.path.basename(file.path)) is not None or same_beginning(  # noqa: PTH119
-        known, Source(stream, "")
-    )
+    return is_own(os.path.basename(file.path)) or same_beginning(known, Source(stream, ""))
 
 
 def same_beginning(known: Known, source: Source) -> bool:
@@ -356,7 +359,7 @@ def mark_of(data: bytes) -> bytes:
 def behind(index: Index, file: StoreFile) -> bool:
     """Whether a file has lines to be indexed, or may have."""
     try:
-        about = os.stat(file.path, follow_symlinks=False)  # noqa: PTH116 (a StoreFile has plain paths)
+        about = os.stat(file.path, follow_symlinks=False)
     except OSError:
         return False
     known = index.files().get(file.name)

@@ -32,13 +32,16 @@ from otel_logging.search.index import (
     same_beginning,
     sealed_identity,
 )
+from otel_logging.search.line_facts import LineFacts
+from otel_logging.search.plans import LONGEST
 from otel_logging.search.raw_lines import whole_line
-from otel_logging.search.reading import LONGEST, parse
+from otel_logging.search.reading import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from typing import BinaryIO
+
+    from otel_logging.search.glance import Facts
 
 LOCK: Final = "index.lock"
 _SECTION: Final = 8 * 1024 * 1024  # bytes of lines in one transaction
@@ -50,7 +53,7 @@ class Busy(Exception):  # noqa: N818 (nothing is wrong)
 
 
 @contextlib.contextmanager
-def locked(store: Path) -> Iterator[None]:
+def locked(store: str | os.PathLike[str]) -> Iterator[None]:
     """Hold the index's lock.
 
     Raises:
@@ -73,7 +76,7 @@ def locked(store: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def catch_up(store: Path, files: Sequence[StoreFile], most: int) -> None:
+def catch_up(store: str | os.PathLike[str], files: Sequence[StoreFile], most: int) -> None:
     """Index what is not known yet of these files, up to `most` bytes of lines. Never waits for others, never raises."""
     try:
         with locked(store):
@@ -86,14 +89,14 @@ def catch_up(store: Path, files: Sequence[StoreFile], most: int) -> None:
         pass  # without an index, or with less of one, the answer is the same
 
 
-def remove(store: Path) -> None:
+def remove(store: str | os.PathLike[str]) -> None:
     """Remove the index. Others who have it open keep what they have. Raises OSError."""
     with open_folder(store, make=False, for_owner=True) as folder:
         for name in (NAME, NAME + "-wal", NAME + "-shm"):
             folder.remove(name)
 
 
-def _catch_up(store: Path, files: Sequence[StoreFile], most: int) -> None:
+def _catch_up(store: str | os.PathLike[str], files: Sequence[StoreFile], most: int) -> None:
     index = Index(store, write=True)
     try:
         by_inode = {known.inode: known for known in index.files().values()}
@@ -149,6 +152,7 @@ class _File:
         self._about = os.fstat(stream.fileno())
         self._source = Source(stream, file.sealed)
         self._whole = self._about.st_size  # bytes as written, as far as it is known
+        self._facts = LineFacts()
         self._known = self._find(by_inode)
 
     def _find(self, by_inode: dict[int, Known]) -> Known | None:
@@ -225,7 +229,7 @@ class _File:
         gc.disable()  # what is parsed has no cycles, and is let go at once
         try:
             for number, part in enumerate(parts, number + 1):  # noqa: B020 (goes on from there)
-                found = _Part(self._file.name.startswith(TRACES), digest, part)
+                found = _Part(self._file.name.startswith(TRACES), digest, self._facts, part)
                 lines += found.lines
                 about = (found.first, found.last, found.worst, found.broken, found.odd)
                 rows.append((number, known.id, place, len(part), *about))
@@ -278,29 +282,46 @@ def _parts(data: bytes, *, rest: bool) -> Iterator[bytes]:
         yield data[begin:end]
 
 
+def _lines(part: bytes) -> Iterator[bytes]:
+    """The lines of whole lines; `split` looks at each byte, `find` does not."""
+    begin = 0
+    while (end := part.find(b"\n", begin)) >= 0:
+        yield part[begin:end]
+        begin = end + 1
+
+
 class _Part:
     """What stands in one part."""
 
-    def __init__(self, spans: bool, digest: Digest, part: bytes) -> None:
+    def __init__(self, spans: bool, digest: Digest, facts: LineFacts, part: bytes) -> None:
         self.calls: set[str] = set()
         self._traces: set[str] = set()
         self.broken = self.worst = 0
         self.odd = False  # there is a line that must be looked at whatever is asked
         self.first, self.last = BIGGEST, 0
-        lines = part.split(b"\n")
-        self.lines = len(lines) - 1
+        lines = list(_lines(part))
+        self.lines = len(lines)
+        plain = None if spans else facts.of(lines)
+        if plain is not None:
+            digest.count_columns(plain)
+            self.calls.update([key for key in {*plain.keys} if isinstance(key, str)])
+            self._traces.update([trace for trace in {*plain.traces} if trace is not None])
+            self.first, self.last, self.worst = min(plain.times), max(plain.times), max(plain.ranks)
+            return
         for line in lines:
-            payload = parse(line)
-            if payload is not None:
-                self._spans(digest, payload) if spans else self._records(digest, payload)
-            elif line.strip():
-                self.broken += 1
-                self.odd = True
-            if not self.odd and not whole_line(line):
-                self.odd = True
+            self._line(spans, digest, line)
 
-    def _records(self, digest: Digest, payload: dict[str, Any]) -> None:
-        found = digest.add_records(payload)
+    def _line(self, spans: bool, digest: Digest, line: bytes) -> None:
+        payload = parse(line)
+        if payload is not None:
+            self._spans(digest, payload) if spans else self._count(digest.add_records(payload))
+        elif line.strip():
+            self.broken += 1
+            self.odd = True
+        if not self.odd and not whole_line(line):
+            self.odd = True
+
+    def _count(self, found: list[Facts]) -> None:
         if found:
             self.calls.update([one[0] for one in found if one[0] is not None])
             self._traces.update([one[1] for one in found if one[1] is not None])

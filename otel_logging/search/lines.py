@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
+from otel_logging.search.record import level_of
 from otel_logging.search.text import cells, harmless, harmless_lines, pad, wrap
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from otel_logging.search.record import Record
 
@@ -15,6 +17,7 @@ MARK = "~"  # a recovered record
 BOLD, DIM, YELLOW, RED, BRIGHT_RED = "1", "2", "33", "31", "1;31"
 _COLOURS = {"WARNING": YELLOW, "ERROR": RED, "CRITICAL": BRIGHT_RED, "DEBUG": DIM}
 _INDENT = " " * 12  # continuation lines never start where a record does, so that no message can forge a record
+_RETURN = "\r"
 _NARROW = 60  # below this many columns wrapping makes things worse
 _LONGEST_SERVICE = 24
 
@@ -33,7 +36,7 @@ def service_width(records: Sequence[Record]) -> int:
 
 def table_lines(
     record: Record, when: str, *, service_width: int = 0, width: int | None = None, colour: bool = False, call: str = ""
-) -> Iterator[str]:
+) -> list[str]:
     """The record's line, `+03:12.481  INFO     service  [logger] message`, then indented what does not fit in one.
 
     Args:
@@ -44,25 +47,38 @@ def table_lines(
         colour: paint levels and marks.
         call: shown before the message where records of several calls are mixed.
     """
-    level = record.level
-    mark = f" {MARK}" if record.recovered else "  "
-    service = pad(harmless(record.service), service_width)
-    logger = f"[{harmless(record.logger)}] " if record.logger else ""
-    first, *more = harmless_lines(record.body or record.event_name)
-    plain = f"{when}{mark}{level:<8} {service}  {call}{logger}"
-    # Painted after measuring: escapes take no columns.
-    painted = plain.replace(f"{mark}{level}", f"{mark}{paint(level, _COLOURS.get(level, ''), colour=colour)}", 1)
+    text, exception = record.body or record.event_name, "" if record.dull else record.exception
+    plain, painted = _head(
+        record.severity, record.severity_text, not record.dull and record.recovered, record.service, record.logger,
+        service_width, call, colour,
+    )  # fmt: skip
     if width is None or width < _NARROW:
-        yield painted + first
-        yield from ((_INDENT + line).rstrip() for line in more)
+        if not exception and "\n" not in text:  # nearly all
+            return [f"{when}{painted}{harmless(text.rstrip(_RETURN))}"]
+        first, *more = harmless_lines(text)
+        made = [when + painted + first, *[(_INDENT + line).rstrip() for line in more]]
     else:
+        first, *more = harmless_lines(text)
         inner = width - len(_INDENT)
-        beside = max(width - cells(plain), 20)  # columns left for the message on the record's own line
+        beside = max(width - cells(when + plain), 20)  # columns left for the message on the record's own line
         head = next(wrap(first, beside))
-        yield painted + head
+        made = [when + painted + head]
         rest = first[len(head) :].removeprefix(" ")
         for line in [rest, *more] if rest else more:
-            yield from ((_INDENT + piece).rstrip() for piece in wrap(line, inner))
-    if record.exception:
-        for line in harmless_lines(record.exception):
-            yield (_INDENT + line).rstrip()
+            made += [(_INDENT + piece).rstrip() for piece in wrap(line, inner)]
+    if exception:
+        made += [(_INDENT + line).rstrip() for line in harmless_lines(exception)]
+    return made
+
+
+@lru_cache(512)
+def _head(
+    severity: int, said: str, recovered: bool, service: str, logger: str, room: int, call: str, colour: bool
+) -> tuple[str, str]:
+    """What stands between the time and the message, plain and painted."""
+    level = level_of(severity, said)
+    mark = f" {MARK}" if recovered else "  "
+    rest = (
+        f"{' ' * (8 - len(level))} {pad(harmless(service), room)}  {call}{f'[{harmless(logger)}] ' if logger else ''}"
+    )
+    return f"{mark}{level}{rest}", f"{mark}{paint(level, _COLOURS.get(level, ''), colour=colour)}{rest}"

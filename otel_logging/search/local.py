@@ -9,17 +9,18 @@ changes an answer. No query logic; how lines are read is `reading`'s.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
+from otel_logging.plain import field, plain
 from otel_logging.search import otlp
 from otel_logging.search.files import LOGS, TRACES
 from otel_logging.search.reading import one_reading, reading_of
 from otel_logging.search.window import Window
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from typing import Any
 
     from otel_logging.search.digest import Digest
     from otel_logging.search.index import Ids
@@ -31,7 +32,7 @@ __all__ = ["LOGS", "TRACES", "Searched", "Window", "digests", "naming", "needles
 _ALL = Window()
 
 
-@dataclass(slots=True)
+@plain(slots=True)
 class Searched:
     """What a scan looked at, so that silence is never read as "there is nothing"."""
 
@@ -73,7 +74,11 @@ class Wanted(tuple[bytes, ...]):  # noqa: SLOT001 (tuples have no room for slots
 
 
 def scan(
-    store: Path, *, wanted: Sequence[bytes] = (), searched: Searched | None = None, window: Window = _ALL
+    store: str | os.PathLike[str],
+    *,
+    wanted: Sequence[bytes] = (),
+    searched: Searched | None = None,
+    window: Window = _ALL,
 ) -> Iterator[Record]:
     """The records of the store, file by file in name order, in the order they were written.
 
@@ -90,12 +95,18 @@ def scan(
     with reading_of(store) as reading:
         made = None if ids is None else reading.made
         for name, payload in reading.payloads(LOGS, wanted, ids, window, notes):
+            if type(payload) is list:
+                notes.records += len(payload)
+                yield from payload
+                continue
             for record in otlp.records(payload, name, fits, made):
                 notes.records += 1
                 yield record
 
 
-def scan_spans(store: Path, *, wanted: Sequence[bytes] = (), searched: Searched | None = None) -> Iterator[Span]:
+def scan_spans(
+    store: str | os.PathLike[str], *, wanted: Sequence[bytes] = (), searched: Searched | None = None
+) -> Iterator[Span]:
     """The spans of the store; see `scan`."""
     notes = Searched() if searched is None else searched
     ids = wanted.ids if isinstance(wanted, Wanted) else None
@@ -106,7 +117,7 @@ def scan_spans(store: Path, *, wanted: Sequence[bytes] = (), searched: Searched 
                 yield span
 
 
-def digests(store: Path, folder: str, searched: Searched) -> Iterator[Digest]:
+def digests(store: str | os.PathLike[str], folder: str, searched: Searched) -> Iterator[Digest]:
     """What all lines of `LOGS` or `TRACES` amount to, stretch by stretch; out of the index where it has them."""
     with reading_of(store) as reading:
         for digest in reading.digests(folder, searched):

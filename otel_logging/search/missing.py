@@ -80,11 +80,13 @@ def _untold(records: list[Record]) -> Iterable[Missing]:
             figures = (whole(record.attributes.get(f"otel_logging.{name}")) for name in ("kept", "recovered"))
             told[process] += sum(max(figure, 0) for figure in figures)
             last[process] = max(last.get(process, 0), record.time)
+    if not last:
+        return []
     here = Counter(
         process
         for record in records
         if record.event_name != SUMMARY_EVENT
-        and record.attributes.get(_TRIGGER) != _RECALLED
+        and record.attribute(_TRIGGER) != _RECALLED
         and (process := _process(record)) in last
         and record.time <= last[process]
     )

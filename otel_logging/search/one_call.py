@@ -6,32 +6,31 @@ in here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from operator import attrgetter
 
 from otel_logging.ids import Pasted, parse_pasted, trace_id_for
+from otel_logging.plain import field, plain
 from otel_logging.search import clock
 from otel_logging.search.call_view import CallView, state_of
 from otel_logging.search.missing import missing_of
-from otel_logging.search.record import Record
 from otel_logging.search.source import Ask, Asked, Ids, Source, reading, source_of
 from otel_logging.search.spans import Owners, Span
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from otel_logging.search.local import Searched
+    from otel_logging.search.record import Record
 
 # How well a record fits what was pasted; only the best fit that occurs counts.
 _EXACT, _NO_CASE, _OWN, _TRACE, _PREFIX, _TRACE_PREFIX = range(6)
 _SURE = 900 * clock.NANOS  # no call is silent for so long
 _HEX = frozenset("0123456789abcdef")
 
-_Item = TypeVar("_Item", Record, Span)
 
-
-@dataclass(slots=True)
+@plain(slots=True)
 class Candidate:
     """A call, or a trace without one, that what was pasted may mean."""
 
@@ -125,7 +124,7 @@ def belongs(item: Record | Span, call_sid: str | None, traces: set[str], owners:
     return item.trace_id in traces and owners.of(item.trace_id, item.span_id) in (None, call_sid)
 
 
-@dataclass(frozen=True)
+@plain(frozen=True)
 class _Reader:
     """A source, asked for ids within a time range."""
 
@@ -137,7 +136,11 @@ class _Reader:
         return Ask(ids=ids, since=self.since, until=self.until)
 
     def records(self, ids: Ids, searched: Asked) -> Iterator[Record]:
-        for record in self.source.records(self._ask(ids), searched):
+        found = self.source.records(self._ask(ids), searched)
+        return found if self.since is None and self.until is None else self._within(found)
+
+    def _within(self, found: Iterator[Record]) -> Iterator[Record]:
+        for record in found:
             if (self.since is None or record.time >= self.since) and (self.until is None or record.time < self.until):
                 yield record
 
@@ -159,16 +162,22 @@ def _identify(reader: _Reader, pasted: Pasted, searched: Asked) -> tuple[int, Ca
     meaning = _Meaning(pasted)
     if not meaning.text:
         raise NotFound(pasted.text, searched)
+    # Records that carry the same ids fit alike.
+    known: dict[tuple[str | None, str | None], Candidate | None] = {}
     for item in reader.items(meaning.ids, searched):
-        grade = meaning.grade(item)
-        if grade is None:
+        ids = (item.call_sid, item.trace_id)
+        if ids not in known:
+            known[ids] = _candidate(found, meaning, item)
+        candidate = known[ids]
+        if candidate is None:
             continue
-        call_sid = item.call_sid or (meaning.call_sid if grade == _OWN else None)
-        key = (call_sid, None if call_sid else item.trace_id)
-        candidate = found.setdefault(grade, {}).setdefault(key, Candidate(call_sid))
-        candidate.traces.update(seen_traces(item))
-        time = item.start if isinstance(item, Span) else item.time
-        candidate.first = min(candidate.first or time, time)
+        if isinstance(item, Span):
+            candidate.traces.update(item.links if item.call_sid else ())
+            time = item.start
+        else:
+            time = item.time
+        if time < candidate.first or not candidate.first:
+            candidate.first = time
         candidate.services.add(item.service)
         candidate.seen += 1
     if not found:
@@ -178,6 +187,21 @@ def _identify(reader: _Reader, pasted: Pasted, searched: Asked) -> tuple[int, Ca
     if len(choice) > 1:
         raise Ambiguous(pasted.text, choice, searched)
     return grade, choice[0]
+
+
+def _candidate(
+    found: dict[int, dict[tuple[str | None, str | None], Candidate]], meaning: _Meaning, item: Record | Span
+) -> Candidate | None:
+    """What a record or span speaks for, among those found so far; None if it does not fit."""
+    grade = meaning.grade(item)
+    if grade is None:
+        return None
+    call_sid = item.call_sid or (meaning.call_sid if grade == _OWN else None)
+    key = (call_sid, None if call_sid else item.trace_id)
+    candidate = found.setdefault(grade, {}).setdefault(key, Candidate(call_sid))
+    if item.trace_id:
+        candidate.traces.add(item.trace_id)
+    return candidate
 
 
 class _Meaning:
@@ -250,23 +274,30 @@ def _traces_of(reader: _Reader, call_sid: str) -> set[str]:
 def _collect(reader: _Reader, call_sid: str | None, traces: set[str], searched: Asked, now: int) -> CallView:
     ids = Ids(calls=(call_sid,) if call_sid else (), traces=tuple(sorted(traces)))
     again = Asked()  # the files were counted once already
-    met = list(_met(reader.spans(ids, again), call_sid, traces))
+    met = [
+        span
+        for span in reader.spans(ids, again)
+        if span.trace_id in traces or (call_sid is not None and span.call_sid == call_sid)
+    ]
     owners = Owners(met)
     records: list[Record] = []
     others = {span.call_sid for span in met}
-    for record in _met(reader.records(ids, again), call_sid, traces):
-        if belongs(record, call_sid, traces, owners):
+    for record in reader.records(ids, again):
+        if record.call_sid is not None and record.call_sid == call_sid:  # nearly all; the same as below
             records.append(record)
-        others.add(record.call_sid)
+        elif record.trace_id in traces:
+            if belongs(record, call_sid, traces, owners):
+                records.append(record)
+            others.add(record.call_sid)
     spans = [span for span in met if belongs(span, call_sid, traces, owners)]
-    latest = max((record.time for record in records), default=0)
+    latest = max([record.time for record in records], default=0)
     hung_up = max((span.end for span in spans if span.hung_up), default=0)
     for problem in again.problems:
         if problem not in searched.problems:
             searched.problems.append(problem)
     searched.failed.extend(failed for failed in again.failed if failed not in searched.failed)
     missed = again.missed or bool(searched.failed) or again.more or searched.more
-    records.sort(key=lambda record: record.order)
+    records.sort(key=attrgetter("time", "observed"))  # as `Record.order`
     whole = not missed and reader.until is None and (reader.since is None or _begins_later(records, reader.since))
     return CallView(
         call_sid=call_sid,
@@ -284,12 +315,6 @@ def _collect(reader: _Reader, call_sid: str | None, traces: set[str], searched: 
 def _begins_later(records: list[Record], since: int) -> bool:
     """Whether the call cannot have begun before the range: nothing of it stands near the range's start."""
     return bool(records) and records[0].time - since >= _SURE
-
-
-def _met(items: Iterator[_Item], call_sid: str | None, traces: set[str]) -> Iterator[_Item]:
-    for item in items:
-        if item.trace_id in traces or (call_sid is not None and item.call_sid == call_sid):
-            yield item
 
 
 def _notes(others: set[str]) -> list[str]:

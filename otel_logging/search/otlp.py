@@ -7,14 +7,15 @@ does not have the expected shape is passed over, never an error. Reading files d
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from otel_logging.search import clock
 from otel_logging.search.record import Record, absorb, as_text, call_id, from_flat, hex_id, is_flat
 from otel_logging.search.spans import Span
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
 _TEXT = {"stringValue": None}.keys()
 _MOST_MADE = 50_000  # records kept for a second scan of the same question
@@ -40,18 +41,36 @@ def records(
             yield from_flat(payload, source)
         return
     for group in _mappings(groups):
-        resource = attributes(_mapping(group, "resource").get("attributes"))
-        service = as_text(resource.get("service.name"))
+        resource = None
         for scoped in _mappings(_get(group, "scopeLogs", "scope_logs")):
-            scope = as_text(_mapping(scoped, "scope").get("name"))
+            owner = owner_of(group, scoped, resource)
+            resource = owner.resource
             for raw in _mappings(_get(scoped, "logRecords", "log_records")):
                 if made is not None and (known := made.get(id(raw))) is not None:
                     yield known[1]
                 elif fits is None or _may_fit(raw, fits):
-                    record = _record(raw, resource, service, scope, source)
+                    record = record_of(raw, owner, source)
                     if made is not None and len(made) < _MOST_MADE:
                         made[id(raw)] = raw, record
                     yield record
+
+
+class Owner:
+    """What the records of a line have in common: their resource, its service, and their scope's name."""
+
+    __slots__ = ("resource", "scope", "service")
+
+    def __init__(self, resource: dict[str, Any], service: str, scope: str) -> None:
+        self.resource = resource
+        self.service = service
+        self.scope = scope
+
+
+def owner_of(group: dict[str, Any], scoped: dict[str, Any], resource: dict[str, Any] | None = None) -> Owner:
+    """The owner of the records of one scope; `resource` is that of its group, where it was made already."""
+    if resource is None:
+        resource = attributes(_mapping(group, "resource").get("attributes"))
+    return Owner(resource, as_text(resource.get("service.name")), as_text(_mapping(scoped, "scope").get("name")))
 
 
 def _may_fit(raw: dict[str, Any], fits: Callable[[str | None, str | None], bool]) -> bool:
@@ -68,7 +87,8 @@ def _may_fit(raw: dict[str, Any], fits: Callable[[str | None, str | None], bool]
         return True
 
 
-def _record(raw: dict[str, Any], resource: dict[str, Any], service: str, scope: str, source: str) -> Record:
+def record_of(raw: dict[str, Any], owner: Owner, source: str) -> Record:
+    """The record of one entry of `logRecords`."""
     extras = attributes(raw.get("attributes"))
     time, observed = raw.get("timeUnixNano"), raw.get("observedTimeUnixNano")
     number, text = raw.get("severityNumber"), raw.get("severityText")
@@ -80,13 +100,13 @@ def _record(raw: dict[str, Any], resource: dict[str, Any], service: str, scope: 
         seen,
         _severity(raw.get("severity_number") if number is None else number),
         as_text(raw.get("severity_text") if text is None else text),
-        service=service,
-        logger=as_text(extras.pop("logger.name", None)) or scope,
+        service=owner.service,
+        logger=as_text(extras.pop("logger.name", None)) or owner.scope,
         call_sid=call_id(extras.pop("call_sid", None)),
         trace_id=hex_id(raw.get("trace_id") if trace is None else trace, 32),
         span_id=hex_id(raw.get("span_id") if span is None else span, 16),
         attributes=extras,
-        resource=resource,
+        resource=owner.resource,
         event_name=as_text(raw.get("event_name") if event is None else event),
         source=source,
     )

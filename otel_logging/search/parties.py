@@ -30,7 +30,7 @@ def parties_of(records: Iterable[Record], spans: Iterable[Span], call_sid: str |
         if span.name == CALL_SPAN and span.call_sid == call_sid:
             _take(span.attributes, found)
     if not found:
-        told = (record for record in records if record.call_sid == call_sid and _text(record.attributes, DIRECTION))
+        told = (record for record in records if record.call_sid == call_sid and record.attribute(DIRECTION))
         for record in told:
             _take(record.attributes, found)
             if len(found) == 3:

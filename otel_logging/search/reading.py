@@ -10,31 +10,26 @@ import gc
 import heapq
 import json
 import os
-import threading
-from bisect import bisect_right
 from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_logging.search.files import LOGS, TRACES, Source, StoreFile, listed, opened
-from otel_logging.search.raw_lines import lines_of
+from otel_logging.places import plain_path
+from otel_logging.search.files import LOGS, TRACES, StoreFile, listed, opened
+from otel_logging.search.plans import Plan, source_of, wanted_lines
 from otel_logging.search.slices import Slicer
 from otel_logging.search.window import Window
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-    from typing import BinaryIO
+    from typing import Any, BinaryIO, Final
 
     from otel_logging.search.digest import Digest
-    from otel_logging.search.frames import Frame
-    from otel_logging.search.index import Ids, Index, Known, Part
+    from otel_logging.search.index import Ids, Index, Part
     from otel_logging.search.local import Searched
     from otel_logging.search.record import Record
-
-BLOCK: Final = 1024 * 1024
-LONGEST: Final = 256 * 1024 * 1024
-"""Bytes of a line; beyond this it is no line of ours, and must not fill the memory."""
+    from otel_logging.search.ripgrep import Hits
 
 WORTH_AN_INDEX: Final = 1024 * 1024
 """Bytes of a store; below this, reading everything is as quick."""
@@ -43,19 +38,10 @@ AT_ONCE: Final = 64 * 1024 * 1024
 """Bytes of lines that one reader adds to the index before it answers; what remains is read plainly."""
 
 _MOST_HELD: Final = 20_000  # parsed lines kept for the next scan
-_WORTH_SLICING: Final = 2000  # bytes of a line
 _REMEMBERED: Final = 64 * 1024 * 1024  # bytes of lines that one reading keeps parsed
 
 
 _ODD: Final = Window(worst=99)  # no part but those that are always read
-
-
-class Plan(NamedTuple):
-    """What the index says about one open file: what it knows, and which parts of that are worth reading."""
-
-    known: Known
-    parts: list[Part]
-    frames: list[Frame]
 
 
 class Reading:
@@ -66,8 +52,8 @@ class Reading:
         shared: more than one scan is to come.
     """
 
-    def __init__(self, store: Path, *, shared: bool = False) -> None:
-        self.store = store
+    def __init__(self, store: str | os.PathLike[str], *, shared: bool = False) -> None:
+        self.store = plain_path(store)
         self._files: dict[str, tuple[list[StoreFile], list[tuple[str, str]], bool]] = {}
         self._index: Index | None = None
         self._asked = False
@@ -100,7 +86,10 @@ class Reading:
     def payloads(
         self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
     ) -> Iterator[tuple[str, Any]]:
-        """The parsed lines that may hold what is wanted, each with the name of its file."""
+        """The parsed lines that may hold what is wanted, each with the name of its file.
+
+        Of a line of which only some records are wanted there is a list of these instead.
+        """
         if ids is None or self.made is None:
             yield from self._payloads(folder, wanted, ids, window, notes)
             return
@@ -121,27 +110,36 @@ class Reading:
     def _payloads(
         self, folder: str, wanted: Sequence[bytes], ids: Ids | None, window: Window, notes: Searched
     ) -> Iterator[tuple[str, Any]]:
-        notes.store = str(self.store)
+        notes.store = self.store
         places: dict[int, list[Part]] = {}
         if ids is not None:
             places = self._places(ids)
         elif window or wanted:
             self._open_index(fill=0)
-        rg = None
-        if ids is None and wanted and not window and self._index is not None:
-            from otel_logging.search import ripgrep
-
-            rg = ripgrep.program(wanted)
+        hits = {} if ids is not None or window or not wanted else self._hits(self.files(folder), wanted)
+        slicer = self._slicer if wanted and folder == LOGS else None
         for file in self.files(folder, notes):
             with _noting(file, notes), opened(file) as (stream, form):
                 notes.files += 1
-                plan = self._plan(stream, form, places if ids is not None else None, _ODD if rg else window)
-                for start, line, sure in self._lines_of(stream, form, plan, wanted, notes, rg):
-                    payload = (
-                        self._parsed(file.name, start, line, wanted, sliced=sure and folder == LOGS)
-                        if ids
-                        else parse(line)
-                    )
+                mine = hits.get(form.path) if hits else None
+                odd = mine is not None and mine.same(stream)
+                plan = self._plan(
+                    stream, form, places if ids is not None else None, _ODD if odd else window, every=slicer is not None
+                )
+                source = source_of(stream, form, plan)
+                found: Iterator[tuple[int, Any]]
+                if odd and mine is not None and plan is not None:
+                    found = heapq.merge(
+                        mine.lines(source, plan, slicer, file.name), wanted_lines(source, plan, wanted, notes),
+                        key=itemgetter(0),
+                    )  # fmt: skip
+                else:
+                    found = wanted_lines(source, plan, wanted, notes, slicer, file.name)
+                for start, line in found:
+                    if type(line) is list:
+                        payload: Any = line
+                    else:
+                        payload = self._parsed(file.name, start, line) if ids else parse(line)
                     if payload is None:
                         notes.broken += 1
                         notes.missed = True
@@ -152,7 +150,7 @@ class Reading:
         """What the lines amount to, stretch by stretch: out of the index what it knows, the rest made here."""
         from otel_logging.search.digest import Digest
 
-        notes.store = str(self.store)
+        notes.store = self.store
         self._open_index(fill=2**62)
         for file in self.files(folder, notes):
             with _noting(file, notes), opened(file) as (stream, form):
@@ -164,7 +162,7 @@ class Reading:
                     notes.missed = notes.missed or broken > 0
                 digest = Digest()
                 add = digest.add_spans if folder == TRACES else digest.add_records
-                for _, line, _ in _wanted_lines(_source(stream, form, plan), plan, (), notes):
+                for _, line in wanted_lines(source_of(stream, form, plan), plan, (), notes):
                     payload = parse(line)
                     if payload is None:
                         notes.broken += 1
@@ -190,42 +188,21 @@ class Reading:
             self._without_index()  # a file that is known amounts to something
         return None, [], 0
 
-    def _lines_of(
-        self,
-        stream: BinaryIO,
-        form: StoreFile,
-        plan: Plan | None,
-        wanted: Sequence[bytes],
-        notes: Searched,
-        rg: str | None,
-    ) -> Iterator[tuple[int, bytes, bool]]:
-        source = _source(stream, form, plan)
-        if rg is None or plan is None:
-            yield from _wanted_lines(source, plan, wanted, notes)
-            return
+    def _hits(self, files: list[StoreFile], wanted: Sequence[bytes]) -> dict[str, Hits]:
+        """Where ripgrep finds what is wanted, in the files that are indexed; empty where it is not there."""
+        if self._index is None:
+            return {}
         from otel_logging.search import ripgrep
+        from otel_logging.search.index import Unusable
 
-        if form.sealed or plan.known.indexed < ripgrep.WORTH_IT:
-            yield from _wanted_lines(_source(stream, form, None), None, wanted, notes)
-            return
-        # Parts whose lines are not all known to be JSON are looked at as ever: their broken lines are counted.
-        begins = [part.start for part in plan.parts]
-        # By a descriptor where there are paths of descriptors: the file may have been sealed meanwhile.
-        path = f"/proc/{os.getpid()}/fd/{stream.fileno()}"
-        path = path if os.path.exists(path) else form.path  # noqa: PTH110 (a link of the kernel's)
-        found = (
-            (place, line, True)
-            for place, line in ripgrep.lines(rg, path, wanted, plan.known.indexed)
-            if (number := bisect_right(begins, place) - 1) < 0 or place >= plan.parts[number].end
-        )
-        yield from heapq.merge(found, _wanted_lines(source, plan, wanted, notes), key=itemgetter(0))
+        try:
+            known = self._index.files()
+        except Unusable:
+            return {}
+        return ripgrep.hits([file.path for file in files if not file.sealed and file.name in known], wanted)
 
-    def _parsed(self, file: str, start: int, line: bytes, wanted: Sequence[bytes], *, sliced: bool) -> Any:
-        """The line parsed, or what is wanted of it, or None if it is broken; parsed once in a reading."""
-        if sliced and len(line) > _WORTH_SLICING and line[-1:] == b"}":
-            payload = self._slicer.payload(line, wanted)
-            if payload is not None:
-                return payload
+    def _parsed(self, file: str, start: int, line: bytes) -> Any:
+        """The line parsed, or None if it is broken; parsed once in a reading."""
         key = (file, start, len(line))
         held = self._lines.get(key)
         if held is None:
@@ -293,9 +270,14 @@ class Reading:
         form: StoreFile,
         places: dict[int, list[Part]] | None,
         window: Window,
+        *,
+        every: bool = False,
     ) -> Plan | None:
-        """What to read of a file by the index; None: all of it. `places` of the ids looked for, if it is ids."""
-        if self._index is None or (places is None and not window):
+        """What to read of a file by the index; None: all of it.
+
+        `places` of the ids looked for, if it is ids; `every`: all parts are wanted, to know which are JSON.
+        """
+        if self._index is None or (places is None and not window and not every):
             return None
         from otel_logging.search.index import Unusable, matches
 
@@ -323,15 +305,15 @@ class _Said:
         self.problems.append((path, why))
 
 
-_current = threading.local()
+_current: ContextVar[Reading | None] = ContextVar("reading", default=None)  # each thread has its own
 
 
 @contextmanager
-def one_reading(store: Path) -> Iterator[Reading]:
+def one_reading(store: str | os.PathLike[str]) -> Iterator[Reading]:
     """Scans of this thread inside the block see the store's files and index as they were at its beginning."""
-    before: Reading | None = getattr(_current, "reading", None)
+    before = _current.get()
     reading = Reading(store, shared=True)
-    _current.reading = reading
+    _current.set(reading)
     collecting = gc.isenabled()
     gc.disable()  # thousands of records are made, none of them garbage: collecting would be a fifth of the time
     try:
@@ -339,15 +321,15 @@ def one_reading(store: Path) -> Iterator[Reading]:
     finally:
         if collecting:
             gc.enable()
-        _current.reading = before
+        _current.set(before)
         reading.close()
 
 
 @contextmanager
-def reading_of(store: Path) -> Iterator[Reading]:
+def reading_of(store: str | os.PathLike[str]) -> Iterator[Reading]:
     """The reading that is under way, or one for this scan alone."""
-    shared: Reading | None = getattr(_current, "reading", None)
-    if shared is not None and shared.store == store:
+    shared = _current.get()
+    if shared is not None and shared.store == plain_path(store):
         yield shared
         return
     reading = Reading(store)
@@ -361,7 +343,7 @@ def _large(files: Iterable[StoreFile]) -> bool:
     room = WORTH_AN_INDEX
     for file in files:
         try:
-            size = os.stat(file.path, follow_symlinks=False).st_size  # noqa: PTH116 (a StoreFile has plain paths)
+            size = os.stat(file.path, follow_symlinks=False).st_size
         except OSError:
             continue
         room -= size * 8 if file.sealed else size
@@ -383,57 +365,6 @@ def _noting(file: StoreFile, notes: Searched) -> Iterator[None]:
     except LookupError as error:
         notes.problem(file.name, str(error))
         notes.missed = True
-
-
-def _source(stream: BinaryIO, form: StoreFile, plan: Plan | None) -> Source:
-    stream.seek(0)
-    return Source(stream, form.sealed, () if plan is None else plan.frames)
-
-
-def _wanted_lines(
-    source: Source, plan: Plan | None, wanted: Sequence[bytes], notes: Searched
-) -> Iterator[tuple[int, bytes, bool]]:
-    """The lines worth parsing, where they begin, and whether they are known to be JSON."""
-    start = 0
-    if plan is not None:
-        notes.bytes += plan.known.indexed
-        notes.lines += plan.known.lines
-        for begin, end, odd in plan.parts:
-            for place, line in lines_of(source.read(begin, end), wanted, notes):
-                yield begin + place, line, not odd
-        start = plan.known.indexed
-    for block_start, block in whole_blocks(source, start, notes):
-        notes.lines += block.count(b"\n")
-        for place, line in lines_of(block, wanted, notes):
-            yield block_start + place, line, False
-
-
-def whole_blocks(source: Source, start: int, notes: Searched) -> Iterator[tuple[int, bytes]]:
-    """The file from `start` to its last newline, in blocks of whole lines with their places."""
-    pending: list[bytes] = []
-    held = 0
-    too_long = False
-    at = start  # where the pending bytes begin
-    for data in source.pieces(start, BLOCK):
-        notes.bytes += len(data)
-        cut = data.rfind(b"\n") + 1
-        if not cut:
-            held += len(data)
-            too_long = too_long or held > LONGEST
-            pending = [] if too_long else [*pending, data]
-            continue
-        if too_long:
-            notes.broken += 1
-            notes.lines += 1
-            notes.missed = True
-            first = data.find(b"\n") + 1
-            yield at + held + first, data[first:cut]
-        else:
-            yield at, b"".join([*pending, data[:cut]])
-        at += held + cut
-        pending, held, too_long = ([data[cut:]], len(data) - cut, False) if cut < len(data) else ([], 0, False)
-    if held:
-        notes.unfinished += 1
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 from otel_logging.search import clock
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 RECOVERED = "otel_logging.recovered"
+_TELLING = (RECOVERED.encode(), b"exception.", b"event.name")
+
+
+def dull(pairs: bytes) -> bool:
+    """Whether no attribute changes how a record is shown; they are as they stand in a line, without escapes."""
+    return not any(part in pairs for part in _TELLING)
+
 
 _NUMBERS = {"DEBUG": 5, "INFO": 9, "WARNING": 13, "ERROR": 17, "CRITICAL": 21}
 _NAMES = {
@@ -44,24 +53,95 @@ def level_of(number: int, text: str = "") -> str:
     return _NAMES.get(text.strip().upper(), "INFO")
 
 
-@dataclass(slots=True)
 class Record:
-    """One log record. Times are nanoseconds since 1970 UTC, ids are lower-case hex or None."""
+    """One log record. Times are nanoseconds since 1970 UTC, ids are lower-case hex or None.
 
-    time: int = 0
-    observed: int = 0
-    severity: int = 0
-    severity_text: str = ""
-    body: str = ""
-    service: str = ""
-    logger: str = ""
-    call_sid: str | None = None
-    trace_id: str | None = None
-    span_id: str | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
-    resource: dict[str, Any] = field(default_factory=dict)
-    event_name: str = ""
-    source: str = ""
+    `pairs` are the attributes as they stand in a line of JSON, from `own_lines`: thousands of records are printed of
+    which nobody asks for more than a few attributes. `attributes` makes them a mapping when it is first asked for.
+    `dull` says that there is none among them that changes how the record is shown: no exception, no event's name, not
+    recovered.
+    """
+
+    FIELDS = (
+        "time", "observed", "severity", "severity_text", "body", "service", "logger", "call_sid", "trace_id", "span_id",
+        "attributes", "resource", "event_name", "source",
+    )  # fmt: skip
+
+    __slots__ = (
+        "_attributes", "_pairs", "body", "call_sid", "dull", "event_name", "logger", "observed", "resource", "service",
+        "severity", "severity_text", "source", "span_id", "time", "trace_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        time: int = 0,
+        observed: int = 0,
+        severity: int = 0,
+        severity_text: str = "",
+        body: str = "",
+        service: str = "",
+        logger: str = "",
+        call_sid: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        attributes: dict[str, Any] | None = None,
+        resource: dict[str, Any] | None = None,
+        event_name: str = "",
+        source: str = "",
+        pairs: bytes = b"",
+        dull: bool = False,
+    ) -> None:
+        self.time = time
+        self.observed = observed
+        self.severity = severity
+        self.severity_text = severity_text
+        self.body = body
+        self.service = service
+        self.logger = logger
+        self.call_sid = call_sid
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self._attributes = attributes
+        self._pairs = pairs
+        self.dull = dull
+        self.resource = {} if resource is None else resource
+        self.event_name = event_name
+        self.source = source
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and self.as_dict() == other.as_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Record({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields by their names."""
+        return {name: getattr(self, name) for name in self.FIELDS}
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes, but for those that have fields of their own."""
+        made = self._attributes
+        if made is None:
+            made = {}
+            if self._pairs:
+                from otel_logging.search.own_lines import attributes_of
+
+                made = attributes_of(self._pairs)
+            self._attributes, self._pairs = made, b""
+        return made
+
+    @attributes.setter
+    def attributes(self, value: dict[str, Any]) -> None:
+        self._attributes, self._pairs, self.dull = value, b"", False
+
+    def attribute(self, key: str) -> Any:
+        """One attribute, None if there is none; to ask for one that few records have costs next to nothing."""
+        if self._pairs and key.encode() not in self._pairs:
+            return None
+        return self.attributes.get(key)
 
     @property
     def level(self) -> str:
@@ -71,12 +151,16 @@ class Record:
     @property
     def recovered(self) -> bool:
         """True for a record that was dropped at first and given back when its call went wrong."""
+        if self.dull:
+            return False
         value = self.attributes.get(RECOVERED)  # a summary's is a number, and 1 would equal True
         return value is True or value == "true"
 
     @property
     def exception(self) -> str:
         """The traceback, or `type: message` where there is none, or an empty text."""
+        if self.dull:
+            return ""
         trace = self.attributes.get("exception.stacktrace")
         if trace:
             return str(trace).rstrip()

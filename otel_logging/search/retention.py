@@ -43,7 +43,7 @@ def limits_of(store: Path) -> Limits:
     while not place.exists() and place != place.parent:
         place = place.parent
     try:
-        if not _in_memory(os.stat(place).st_dev):  # noqa: PTH116 (the same call)
+        if not _in_memory(os.stat(place).st_dev):
             return Limits()
         about = os.statvfs(place)
     except (OSError, AttributeError):
@@ -54,7 +54,7 @@ def limits_of(store: Path) -> Limits:
 
 def _in_memory(device: int) -> bool:
     wanted = f"{os.major(device)}:{os.minor(device)}"
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123 (only on Linux)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:
         for line in lines:
             fields, _, rest = line.partition(" - ")
             if fields.split(" ", 3)[2] == wanted and rest.split(" ", 1)[0] in _MEMORY:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_logging.private_files import NotPrivate, open_folder
 from otel_logging.search import frames
-from otel_logging.search.files import LOGS, OWN_NAME, SUFFIX, TRACES
+from otel_logging.search.files import LOGS, SUFFIX, TRACES, is_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ def try_lock(descriptor: int) -> bool:
 @contextmanager
 def closed_file(folder: Folder, name: str) -> Iterator[BinaryIO | None]:
     """The file opened and locked, if it is one that nobody writes to any more, else None. Raises OSError."""
-    if not (OWN_NAME.fullmatch(name) or ROTATED.fullmatch(name)):
+    if not (is_own(name) or ROTATED.fullmatch(name)):
         yield None
         return
     with os.fdopen(folder.open(name), "rb", buffering=0) as file:

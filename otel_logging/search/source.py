@@ -7,30 +7,31 @@ query languages of single back ends do not belong here.
 
 from __future__ import annotations
 
-import functools
-import re
-import time
+import os
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
 
+from otel_logging.places import plain_path
+from otel_logging.plain import field, plain
 from otel_logging.search import clock
 from otel_logging.search.local import Searched, Wanted, Window, naming, needles, one_reading, scan, scan_spans
 from otel_logging.search.record import LEVELS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import TypeVar
+    from pathlib import Path
+    from typing import Any, Protocol, TypeVar
 
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
 
     _Item = TypeVar("_Item")
+else:
+    Protocol = object
 
 # What may stand in a back end's query, whatever its language.
-_ASKABLE = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+_ASKABLE = r"[A-Za-z0-9._:@-]{1,128}"
 
 
 LOCAL, CLOUDWATCH, DATADOG, CLICKHOUSE = "local", "cloudwatch", "datadog", "clickhouse"
@@ -48,7 +49,7 @@ class Late(BackEndError):  # noqa: N818 (reads as what it is)
 _LATE = "gave no whole answer in time; what it had found is shown"
 
 
-@dataclass(slots=True)
+@plain(slots=True)
 class Asked(Searched):
     """What was looked at, the back ends included."""
 
@@ -78,7 +79,7 @@ class Asked(Searched):
         return shown
 
 
-@dataclass(frozen=True)
+@plain(frozen=True)
 class Ids:
     """Call ids and trace ids, whole and beginnings; a record that carries one of them is wanted."""
 
@@ -111,7 +112,7 @@ class Ids:
         )
 
 
-@dataclass(frozen=True)
+@plain(frozen=True)
 class Ask:
     """What is asked of a source. Whatever is empty is not asked for. Times are nanoseconds since 1970 UTC.
 
@@ -170,23 +171,30 @@ class Local:
 
     name = LOCAL
 
-    def __init__(self, store: Path) -> None:
-        self.store = store
+    def __init__(self, store: str | os.PathLike[str]) -> None:
+        self.place = plain_path(store)
+
+    @property
+    def store(self) -> Path:
+        """The store's folder."""
+        from pathlib import Path  # takes as long to import as half a look-up
+
+        return Path(self.place)
 
     def records(self, ask: Ask, searched: Asked) -> Iterator[Record]:
         """The records of the lines that may hold what is asked for."""
-        return scan(self.store, wanted=_wanted(ask), searched=searched, window=_window(ask))
+        return scan(self.place, wanted=_wanted(ask), searched=searched, window=_window(ask))
 
     def spans(self, ask: Ask, searched: Asked) -> Iterator[Span]:
         """The spans of the lines that may hold what is asked for."""
-        return scan_spans(self.store, wanted=_wanted(ask), searched=searched)
+        return scan_spans(self.place, wanted=_wanted(ask), searched=searched)
 
     def explain(self, ask: Ask) -> list[str]:
         """Which files are read, and what a line must contain to be parsed."""
         texts = ask.ids.texts() if ask.ids else (ask.run,)
         wanted = " or ".join(repr(text) for text in texts if text)
         which = f" that contains {wanted}, in any case" if wanted else ""
-        return [f"every whole line of {self.store}/logs/ and traces/{which}"]
+        return [f"every whole line of {self.place}/logs/ and traces/{which}"]
 
 
 def _wanted(ask: Ask) -> tuple[bytes, ...]:
@@ -223,7 +231,9 @@ class Several:
 
     def records(self, ask: Ask, searched: Asked) -> Iterator[Record]:
         """The records of all sources, one source after the other."""
-        odd = [text for text in ask.ids.texts() if not _ASKABLE.fullmatch(text)] if ask.ids is not None else []
+        import re
+
+        odd = [text for text in ask.ids.texts() if not re.fullmatch(_ASKABLE, text)] if ask.ids is not None else []
         wanted = [number for number, source in enumerate(self.sources) if not isinstance(source, Local)]
         # A call is asked for twice, first by what was pasted, then by all its ids; often that is the same.
         wanted = [number for number in wanted if not odd and not self._knows(number, ask)]
@@ -276,9 +286,13 @@ class Several:
     ) -> Iterator[dict[int, Callable[[Asked], Iterator[_Item]]]]:
         """How to hear the answers of these sources, which are asked at the same time where there are several."""
         numbers = [number for number in numbers if number not in self._late]
+        import functools
+
         if len(self.sources) == 1:
             yield {number: functools.partial(read, self.sources[number]) for number in numbers}
             return
+        import time
+
         from otel_logging.search import together
 
         until = time.monotonic() + (together.PATIENCE if self._patience is None else self._patience)
@@ -337,7 +351,7 @@ def reading(source: Source) -> Iterator[None]:
     if local is None:
         yield
         return
-    with one_reading(local.store):
+    with one_reading(local.place):
         yield
 
 
@@ -351,9 +365,9 @@ def is_remote(source: Source) -> bool:
     return not isinstance(source, Local)
 
 
-def source_of(place: Path | Source) -> Source:
+def source_of(place: str | os.PathLike[str] | Source) -> Source:
     """A folder as the local store in it; a source as it is."""
-    return Local(place) if isinstance(place, Path) else place
+    return Local(place) if isinstance(place, (str, os.PathLike)) else place
 
 
 def range_text(since: int | None, until: int | None) -> str:

@@ -6,13 +6,13 @@ decides alone: the nearest span that names a call does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
+from otel_logging.plain import field, plain
 from otel_logging.search import clock
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 CALL_SPAN = "call"  # each process that served a call exports one when the call ends in it
 END_REASON = "otel_logging.end_reason"
@@ -22,7 +22,7 @@ _HUNG_UP = frozenset({"stop", "completed", "busy", "failed", "no-answer", "cance
 _DEPTH = 128  # parents followed; a broken writer could make a circle
 
 
-@dataclass(slots=True)
+@plain(slots=True)
 class Span:
     """One span. Times are nanoseconds since 1970 UTC, ids are lower-case hex or None."""
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
 # C1 controls, line and paragraph separators, bidi embeddings, overrides and isolates, annotations, lone surrogates.
 _BEYOND_C0 = "\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ufff9-\\ufffb\\ud800-\\udfff"
-_CONTROL = re.compile(f"[\\x00-\\x1f{_BEYOND_C0}]")
+_CONTROL = f"[\\x00-\\x1f{_BEYOND_C0}]"
 # JSON's own escapes cover C0; the rest would reach a terminal raw.
-_JSON_UNSAFE = re.compile(f"[{_BEYOND_C0}]")
+_JSON_UNSAFE = f"[{_BEYOND_C0}]"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "    "}
 
 
@@ -29,7 +30,8 @@ def _escape(found: re.Match[str]) -> str:
 
 def harmless(text: str) -> str:
     r"""One line that a terminal shows and does not obey: control characters appear as `\x1b`, `\n`, `\u202e`."""
-    return text if text.isascii() and text.isprintable() else _CONTROL.sub(_escape, text)
+    # Nothing that is printable needs an escape; the pattern is compiled when it is first needed.
+    return text if text.isprintable() else re.sub(_CONTROL, _escape, text)
 
 
 def harmless_lines(text: str) -> list[str]:
@@ -40,7 +42,7 @@ def harmless_lines(text: str) -> list[str]:
 def json_line(value: Mapping[str, Any], *, ascii_only: bool = False) -> str:
     """One JSON object on one line, readable (Hebrew, emoji), and harmless to a terminal and to `splitlines()`."""
     line = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"), default=str)
-    return line if ascii_only else _JSON_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+    return line if ascii_only else re.sub(_JSON_UNSAFE, lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def cells(text: str) -> int:

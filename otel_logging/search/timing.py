@@ -5,14 +5,15 @@ Nothing is reordered here: a record stays where its own clock put it, and the di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
+from otel_logging.plain import plain
 from otel_logging.search import clock
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
@@ -23,7 +24,7 @@ _SKEW = 5_000_000  # nanoseconds; below that it is no more than a clock's ordina
 _AHEAD = clock.NANOS  # how far in the future a record may be before a clock is called wrong
 
 
-@dataclass(frozen=True, slots=True)
+@plain(frozen=True, slots=True)
 class Gap:
     """A time in which no service logged anything, in nanoseconds since 1970 UTC."""
 
@@ -50,7 +51,7 @@ def gaps_of(records: Iterable[Record], least: int = SILENCE) -> list[Gap]:
     return [Gap(before, after) for before, after in pairwise(times) if after - before >= least]
 
 
-@dataclass(frozen=True, slots=True)
+@plain(frozen=True, slots=True)
 class Skew:
     """A service's clock that is behind another's by at least so many nanoseconds; `against` is empty for this machine.
 
@@ -84,7 +85,8 @@ def skews_of(records: Iterable[Record], spans: Iterable[Span], now: int) -> list
         if cause is not None and cause.service != span.service and span.start and cause.start > span.start:
             pair = (span.service, cause.service)
             worst[pair] = max(worst.get(pair, 0), cause.start - span.start)
+    latest = now + _AHEAD
     for record in records:
-        if record.time > now + _AHEAD:
+        if record.time > latest:
             worst[record.service, ""] = max(worst.get((record.service, ""), 0), record.time - now)
     return [Skew(*pair, length) for pair, length in sorted(worst.items()) if length >= _SKEW]

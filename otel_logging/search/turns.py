@@ -7,13 +7,13 @@ docs/reference/turns.md), and a span named `turn` with its `stt`, `llm` and `tts
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
+from otel_logging.plain import field, plain
 from otel_logging.search.record import as_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from otel_logging.search.record import Record
     from otel_logging.search.spans import Span
@@ -25,7 +25,7 @@ _PART = "turn.latency."
 _SERVICES = ("stt", "llm", "tts")
 
 
-@dataclass(slots=True)
+@plain(slots=True)
 class Turn:
     """One exchange. Times are nanoseconds since 1970 UTC, lengths milliseconds.
 
@@ -83,6 +83,8 @@ def is_turn(record: Record) -> bool:
     """Whether the record is a turn event."""
     if record.event_name in _EVENTS:
         return True
+    if record.dull:
+        return False
     return any(record.attributes.get(key) in tuple(_EVENTS) for key in _EVENT_KEYS)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from otel_logging.plain import plain
 
 
-@dataclass(frozen=True)
+@plain(frozen=True)
 class Window:
     """Which records are of interest at all: from `since` on, before `until` (nanoseconds), at least of level `worst`.
 

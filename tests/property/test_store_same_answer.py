@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from otel_logging.search import frames, index, indexing, keeping, reading, retention, ripgrep, sealing
+from otel_logging.search import frames, index, indexing, keeping, plans, reading, retention, ripgrep, sealing
 from otel_logging.search.local import Searched, Window, naming, needles, scan, scan_spans
 from otel_logging.search.one_call import Ambiguous, NotFound, find_call, own_trace
 from otel_logging.search.overview import overview
@@ -130,14 +129,14 @@ def call_answer(root, pasted):
     except Ambiguous as error:
         listed = [(one.call_sid, sorted(one.traces), sorted(one.services), one.seen) for one in error.candidates]
         return [listed, told(error.searched)]
-    return [{**view.as_json(), "searched": told(view.searched)}, [asdict(record) for record in view.records]]
+    return [{**view.as_json(), "searched": told(view.searched)}, [record.as_dict() for record in view.records]]
 
 
 def whole_answer(root):
     """What `calls` and `stats` say, and all spans."""
     whole = overview(root)
     calls = [call.as_json(NOW) for call in whole.calls]
-    return [calls, {**whole.as_json(), "store": ""}, [asdict(span) for span in scan_spans(root)]]
+    return [calls, {**whole.as_json(), "store": ""}, [vars(span) for span in scan_spans(root)]]
 
 
 def records_answer(root, window, text):
@@ -145,7 +144,7 @@ def records_answer(root, window, text):
     searched = Searched()
     wanted = naming(text) if text == "room-1" else needles(text)
     kept = [
-        asdict(record)
+        record.as_dict()
         for record in scan(root, wanted=wanted, searched=searched, window=window)
         if (window.since is None or record.time >= window.since)
         and (window.until is None or record.time < window.until)
@@ -164,10 +163,9 @@ class Store(RuleBasedStateMachine):
         self.root, self.plain = self.folder / "store", self.folder / "plain"
         self.patch = pytest.MonkeyPatch()
         small = {"PART": 700, "FRAME_BYTES": 500, "WORTH_AN_INDEX": 0, "BLOCK": 400, "_SECTION": 2000, "_SMALLEST": 1}
-        for module in (index, indexing, frames, reading, sealing):
+        for module in (index, indexing, frames, plans, reading, sealing):
             for name in small.keys() & vars(module).keys():
                 self.patch.setattr(module, name, small[name])
-        self.patch.setattr(reading, "_WORTH_SLICING", 200)
         self.patch.setattr(ripgrep, "WORTH_IT", 0)
         for root in (self.root, self.plain):
             for kind in ("logs", "traces"):
