@@ -60,6 +60,10 @@ class _Field:
         self.init = init
         self.default_factory = default_factory
 
+    def made(self) -> Any:
+        """A value."""
+        return self.default_factory() if self.default_factory else None
+
 
 _NEEDED = object()
 

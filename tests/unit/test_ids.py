@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 
@@ -101,3 +102,46 @@ class TestParsePasted:
     def test_a_text_that_is_no_id(self):
         """A text that cannot be a call id has no trace."""
         assert ids.parse_pasted("no id at all").trace_id is None
+
+
+_PATTERNS = {
+    "call": re.compile(r"[A-Za-z0-9._:@-]{1,128}"),
+    "jid": re.compile(r".+@(s\.whatsapp\.net|g\.us|c\.us|lid|broadcast|newsletter)", re.IGNORECASE),
+    "parent": re.compile(r"[0-9a-fA-F]{2}-([0-9a-fA-F]{32})-[0-9a-fA-F]{16}-[0-9a-fA-F]{2}.*"),
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a" * 128,
+        "a" * 129,
+        "a b",
+        "ש",
+        "1@lid",
+        "@lid",
+        "x@@lid",
+        "1@LID",
+        "a@lid.x",
+        "a@c.us",
+        "@c.us",
+        "a@xc.us",
+        "\u0130@lid",
+    ],
+)
+def test_is_call_id_as_a_pattern_says(text):
+    """What may name a call, in other words."""
+    assert ids.is_call_id(text) == bool(_PATTERNS["call"].fullmatch(text) and not _PATTERNS["jid"].fullmatch(text))
+
+
+@pytest.mark.parametrize("end", ["01", "0", "zz", "01-more", "01 more", "0a\nx", ""])
+@pytest.mark.parametrize(
+    "start", ["00-" + "Ab" * 16 + "-" + "1" * 16, "0-" + "ab" * 16 + "-" + "1" * 16, "00-" + "ab" * 15 + "-" + "1" * 16]
+)
+def test_traceparent_as_a_pattern_says(start, end):
+    """What is a traceparent, in other words."""
+    found = _PATTERNS["parent"].fullmatch(f"{start}-{end}".strip())
+    made = ids.parse_pasted(f"{start}-{end}")
+    assert (made.trace_id if not made.prefix else None) == (found[1].lower() if found else None)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+from otel_logging.cli import call
+
+ROOT = Path(__file__).parents[3]
 
 A, TA = "CA" + "a1" * 16, "a1" * 16
 
@@ -61,3 +68,45 @@ def test_what_could_not_be_read_is_said(run, store, tmp_path):
     err = run("call", A).err
     assert "1 broken line skipped, 1 unfinished line left" in err
     assert "not read: logs/link.jsonl: a symbolic link, not followed" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["CA1"],
+        ["--store", "x", "CA1"],
+        ["--store=x", "CA1"],
+        ["CA1", "--json"],
+        ["--", "-x"],
+        ["--store", "x", "--json", "CA1"],
+        ["-h"],
+        ["CA1", "CA2"],
+        [" "],
+    ],
+)
+def test_a_plain_question_is_read_as_argparse_does(words):
+    """What is read without argparse means what argparse makes of it; all else is argparse's."""
+    plain = call._plain_question(words)
+    if plain is not None:
+        assert vars(plain) == vars(call._parsed(words))
+    assert (plain is not None) == (words in (["CA1"], ["--store", "x", "CA1"]))
+
+
+def test_loads_little(tmp_path):
+    """A call is looked for without modules that take longer to be imported than it takes to find it."""
+    code = (
+        "import sys; before = set(sys.modules); from otel_logging.cli import main; main(['--store', sys.argv[1], 'call', 'CA' + 'a1' * 16]); "
+        "heavy = {'dataclasses', 'inspect', 'typing', 'pathlib', 'argparse', 'hashlib', 'threading', 'importlib.metadata', 'subprocess'}; "
+        "print(sorted(heavy & (set(sys.modules) - before)))"
+    )
+    (tmp_path / "logs").mkdir()
+    line = {"timestamp": 1, "message": "x", "call_sid": A}
+    (tmp_path / "logs" / "a.jsonl").write_text(json.dumps(line) + "\n")
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

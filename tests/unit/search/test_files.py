@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from otel_logging.search.files import is_own
 from otel_logging.search.local import Searched, scan
 
 FRAME = b"\x28\xb5\x2f\xfd"
@@ -55,3 +58,17 @@ def test_other_names(store):
         "logs/collector.json: the names of a store's files end in .jsonl",
     ]
     assert not searched.missed
+
+
+_PATTERN = re.compile(r".+-\d+-\d{8}T\d{12}Z\.jsonl")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a-1-20240121T193026000000Z.jsonl", "a-b-12-20240121T193026000000Z.jsonl", "-1-20240121T193026000000Z.jsonl", "--1-20240121T193026000000Z.jsonl",
+     "a-1-20240121T193026000000Z.jsonl.gz", "a-1-2024012T193026000000Z.jsonl", "a-x-20240121T193026000000Z.jsonl", "a--20240121T193026000000Z.jsonl",
+     "a-1-20240121T19302600000Z.jsonl", "a-1-20240121193026000000Z.jsonl", "collector.jsonl", "", "Z.jsonl"],
+)  # fmt: skip
+def test_is_own(name):
+    """Service, process and moment, and nothing else."""
+    assert is_own(name) == bool(_PATTERN.fullmatch(name))

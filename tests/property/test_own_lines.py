@@ -1,0 +1,150 @@
+"""Records and facts that are cut out of a line are those that JSON gives, and no line passes for JSON that is none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_logging.search import glance, otlp
+from otel_logging.search.digest import Digest
+from otel_logging.search.line_facts import LineFacts
+from otel_logging.search.reading import parse
+from otel_logging.search.slices import Slicer
+
+SID = "CA" + "a1" * 16
+TEXTS = st.sampled_from(
+    ["tick", "", SID, "שלום 📞", 'a "quoted" text', "back\\slash", "a\nb", "[STT] x", "}}{", "],", "},{", "{", "\x7f", "call_sid",
+     '"key":"call_sid"', '{"timestamp":"1970-01-01T00:00:05Z","message":"y","call_sid":"room-1"}']
+)  # fmt: skip
+NAMES = st.sampled_from(
+    ["call_sid", "logger.name", "otel_logging.recovered", "exception.type", "event.name", "k", "a\\b", "ש"]
+)
+VALUES = st.one_of(
+    TEXTS.map(lambda text: {"stringValue": text}), st.booleans().map(lambda value: {"boolValue": value}),
+    st.sampled_from([{"intValue": "7"}, {"intValue": 7}, {"doubleValue": 1.5}, {"doubleValue": -2e-05}, {}, None,
+                     {"arrayValue": {"values": [{"stringValue": "x"}]}}, {"stringValue": "true"}]),
+)  # fmt: skip
+PAIRS = st.tuples(NAMES, VALUES, st.booleans()).map(
+    lambda one: {"value": one[1], "key": one[0]} if one[2] else {"key": one[0], "value": one[1]}
+)
+CALLS = st.sampled_from([SID, SID, SID, "room-1"]).map(lambda call: {"key": "call_sid", "value": {"stringValue": call}})
+TIMES = st.sampled_from(
+    ["1705865426000000000"] * 6 + ["1705865427000000000", "5", "0", "0000000000000000000", 9, "x", None]
+)
+
+
+@st.composite
+def records(draw):
+    """One OTLP record, mostly as our own writers make it."""
+    record = {"timeUnixNano": draw(TIMES)}
+    usual = draw(st.integers(0, 3)) > 0
+    if draw(st.booleans()):
+        record["observedTimeUnixNano"] = "1705865426000150000" if usual else draw(TIMES)
+    record["severityNumber"] = 9 if usual else draw(st.sampled_from([0, 1, 17, 24, 25, "9", None]))
+    record["severityText"] = "INFO" if usual else draw(TEXTS)
+    record["body"] = {"stringValue": draw(TEXTS)} if usual else draw(st.sampled_from([{"intValue": "3"}, {}, None]))
+    record["attributes"] = [draw(CALLS), *draw(st.lists(PAIRS, max_size=3))] if usual else draw(st.lists(PAIRS))
+    if draw(st.booleans()):
+        record["flags"] = draw(st.sampled_from([1, 257, 0]))
+    if draw(st.integers(0, 3)):
+        record["traceId"] = draw(st.sampled_from(["a1" * 16, "0b" * 16, "0" * 32, "A1" * 16, "short"]))
+        record["spanId"] = draw(st.sampled_from(["1" * 16, "0" * 16, "F" * 16, ""]))
+    if draw(st.integers(0, 9)) == 0:
+        record["eventName"] = draw(st.sampled_from(["turn", glance.SUMMARY_EVENT]))
+    return record
+
+
+@st.composite
+def lines(draw):
+    """One line of a log file."""
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": draw(st.sampled_from(["m", "ש"]))}}]}
+    scoped = [{"scope": {"name": "s"}, "logRecords": draw(st.lists(records(), min_size=1, max_size=5))}]
+    if draw(st.integers(0, 9)) == 0:
+        scoped.append({"scope": {"name": "t"}, "logRecords": draw(st.lists(records(), max_size=2))})
+    payload = {"resourceLogs": [{"resource": resource, "scopeLogs": scoped}]}
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=draw(st.integers(0, 4)) == 0).encode()
+
+
+def plainly(line):
+    """The records of a line by way of JSON."""
+    return [record.as_dict() for record in otlp.records(json.loads(line), "f")]
+
+
+@settings(max_examples=120, deadline=None)
+@given(lines=st.lists(lines(), min_size=1, max_size=3), wanted=st.sampled_from([SID.lower(), "a1" * 16, "tick", "ש"]))
+def test_slices(lines, wanted):
+    """The records that contain what is wanted are those that JSON gives, in order; none of them is missing."""
+    part = b"\n".join([*lines, b""])
+    found = []
+    for one in Slicer().wanted(part, (wanted.encode(),), "f"):
+        found += [record.as_dict() for record in one] if isinstance(one, list) else plainly(one[1])
+    every = [record for line in lines for record in plainly(line)]
+    left = iter(every)
+    assert all(record in left for record in found)
+    for record in every:
+        if record["call_sid"] == SID and wanted == SID.lower():
+            assert record in found
+
+
+@settings(max_examples=120, deadline=None)
+@given(lines=st.lists(lines(), min_size=1, max_size=3))
+def test_facts(lines):
+    """What is counted of lines without JSON is what is counted with it."""
+    columns = LineFacts().of(lines)
+    if columns is None:
+        return
+    quickly, slowly = Digest(), Digest()
+    quickly.count_columns(columns)
+    for line in lines:
+        slowly.add_records(json.loads(line))
+    assert quickly.calls == slowly.calls
+    assert (quickly.loose, quickly.nowhere, quickly.services) == (slowly.loose, slowly.nowhere, slowly.services)
+    assert quickly.total == slowly.total
+    assert not slowly.told.summaries
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    line=lines(),
+    place=st.integers(0, 10**6),
+    other=st.sampled_from([b"", b"\x00", b"\n", b",", b'"', b"\\", b"{", b"}", b"0", b"\xff", b"]"]),
+)
+def test_no_broken_line_passes(line, place, other):
+    """A line with a damage that JSON notices has no facts."""
+    place %= len(line)
+    broken = line[:place] + other + line[place + 1 :]
+    if b"\n" not in broken and (parse(broken) is None or not _strict(broken)):
+        assert LineFacts().of([broken]) is None
+
+
+def _strict(line):
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+USUAL = (
+    '{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"m"}}]},"scopeLogs":[{"scope":'
+    '{"name":"s"},"logRecords":[{"timeUnixNano":"1705865426000000000","observedTimeUnixNano":"1705865426000150000",'
+    '"severityNumber":9,"severityText":"INFO","body":{"stringValue":"שלום"},"attributes":[{"key":"call_sid","value":'
+    '{"stringValue":"room-1"}},{"key":"logger.name","value":{"stringValue":"l"}},{"key":"n","value":{"intValue":"7"}}],'
+    f'"flags":1,"traceId":"{"a1" * 16}","spanId":"{"b2" * 8}"}}]}}]}}]}}'
+).encode()
+
+
+def test_usual_lines_need_no_json(monkeypatch):
+    """What our own writers write is read without JSON, once what stands around the records is known."""
+    slicer, facts = Slicer(), LineFacts()
+    list(slicer.wanted(USUAL, (b"room-1",), "f"))
+    facts.of([USUAL])
+    monkeypatch.setattr(json, "loads", lambda *_: pytest.fail("parsed"))
+    ((record,),) = slicer.wanted(USUAL, (b"room-1",), "f")
+    assert (record.call_sid, record.logger, record.body, record.severity) == ("room-1", "l", "שלום", 9)
+    assert facts.of([USUAL]).keys == ["room-1"]
+    monkeypatch.undo()
+    assert record.attributes == {"n": 7}
