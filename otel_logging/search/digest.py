@@ -141,29 +141,31 @@ class Digest:
         else:
             ends = keys, times
         first = dict(zip(reversed(ends[0]), reversed(ends[1]), strict=True))
-        for key, last in dict(zip(*ends, strict=True)).items():
-            if key is None:
-                continue
-            tally = self._tally(key)
-            tally.last = max(tally.last, last)
+        last = dict(zip(*ends, strict=True))
+        tallies = {key: self._tally(key) for key in first if key is not None}
+        for key, tally in tallies.items():
+            tally.last = max(tally.last, last[key])
             tally.first = min(tally.first or first[key], first[key])
         for (key, rank), count in Counter(zip(keys, ranks, strict=True)).items():
             self.total.levels[rank] += count
             if key is None:
                 self.nowhere += count
             else:
-                tally = self._tally(key)
+                tally = tallies[key]
                 tally.records += count
                 tally.levels[rank] += count
-        for key, trace, service in set(zip(keys, traces, services, strict=True)):
+        for key, trace in set(zip(keys, traces, strict=True)):
+            if type(key) is str and trace is not None:
+                tallies[key].traces.add(trace)
+        alone = services[0] if len(set(services)) == 1 else None
+        for key, service in (
+            dict.fromkeys(keys, alone).items() if alone is not None else set(zip(keys, services, strict=True))
+        ):
             if key is not None:
-                tally = self._tally(key)
-                tally.services.add(service)
-                if type(key) is str and trace is not None:
-                    tally.traces.add(trace)
+                tallies[key].services.add(service)
         for key, back in zip(keys, recovered, strict=False):
             if back and key is not None:
-                self._tally(key).recovered += 1
+                tallies[key].recovered += 1
         total = self.total
         total.records += len(times)
         total.first = min(total.first or times[0], ends[1][0])

@@ -87,7 +87,7 @@ class LineFacts:
             services = [service for area, service in zip(areas, services, strict=True) for _ in area.split(NEXT)]
         return self._facts(rows, services) if len(rows) == len(services) else None  # an empty one is no row
 
-    def _facts(self, rows: list[tuple[bytes, ...]], services: list[str]) -> Columns | None:  # noqa: C901 (one check after the other)
+    def _facts(self, rows: list[tuple[bytes, ...]], services: list[str]) -> Columns | None:  # noqa: C901, PLR0912 (checks)
         stamps, numbers, consoles, attributes, named, traces, spans, others = zip(*rows, strict=True)
         pairs = b"".join(attributes)
         if (
@@ -115,16 +115,13 @@ class LineFacts:
             calls[text] = text.decode() or None
         for text in {text for text in traces if text not in ids}:
             ids[text] = hex_id(text.decode(), 32)
-        made = Columns(
-            [calls[name] or _loose(ids[trace], span) for name, trace, span in zip(named, traces, spans, strict=True)]
-            if b"" in named
-            else list(map(calls.__getitem__, named)),
-            list(map(ids.__getitem__, traces)),
-            times,
-            list(map(_RANKS.__getitem__, numbers)),
-            services,
-            recovered,
-        )
+        keys: list[str | tuple[str, str | None] | None] = [*map(calls.__getitem__, named)]
+        found = [*map(ids.__getitem__, traces)]
+        if b"" in named:
+            for number, name in enumerate(named):
+                if not name:
+                    keys[number] = _loose(found[number], spans[number])
+        made = Columns(keys, found, times, list(map(_RANKS.__getitem__, numbers)), services, recovered)
         for known in (calls, ids):
             if len(known) > _OFTEN:
                 known.clear()

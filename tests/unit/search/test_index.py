@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from otel_logging.search import index, indexing, keeping, reading, retention
+from otel_logging.search import index, indexing, keeping, plans, reading, retention
 from otel_logging.search.local import Searched, Window, naming, scan
 from otel_logging.search.one_call import find_call
 from otel_logging.search.overview import overview
@@ -36,9 +36,9 @@ def large(store, monkeypatch):
 def read(monkeypatch):
     """Counts the bytes that are read of files."""
     counted = []
-    real = reading.Source.read
+    real = plans.Source.read
     monkeypatch.setattr(
-        reading.Source, "read", lambda self, a, b: counted.append(len(real(self, a, b))) or real(self, a, b)
+        plans.Source, "read", lambda self, a, b: counted.append(len(real(self, a, b))) or real(self, a, b)
     )
     return counted
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_logging.search import files, reading
+from otel_logging.search import files, plans, reading
 from otel_logging.search.local import Searched, needles, scan, scan_spans
 
 CALL = "CA" + "3f" * 16
@@ -78,7 +78,7 @@ class TestReading:
         lines = [json.dumps({"timestamp": 1, "message": text}, ensure_ascii=False) + "\n" for text in texts]
         (root / "logs" / "a.jsonl").write_text("".join(lines), "utf-8", newline="")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reading, "BLOCK", size)
+            patch.setattr(plans, "BLOCK", size)
             for wanted in ((), (b"mess",)):
                 searched = Searched()
                 assert [record.body for record in scan(root, wanted=wanted, searched=searched)] == texts
@@ -86,8 +86,8 @@ class TestReading:
 
     def test_a_line_without_end(self, store, monkeypatch):
         """A line too long to be one of ours is skipped and counted without being held in memory."""
-        monkeypatch.setattr(reading, "BLOCK", 16)
-        monkeypatch.setattr(reading, "LONGEST", 2000)
+        monkeypatch.setattr(plans, "BLOCK", 16)
+        monkeypatch.setattr(plans, "LONGEST", 2000)
         store.log("a", store.record("1"))
         store.raw("logs", "a", "x" * 5000 + "\n")
         store.log("a", store.record("2"))
