@@ -146,26 +146,22 @@ class Digest:
         for key, tally in tallies.items():
             tally.last = max(tally.last, last[key])
             tally.first = min(tally.first or first[key], first[key])
-        for (key, rank), count in Counter(zip(keys, ranks, strict=True)).items():
+        for (whose, rank), count in Counter(zip(keys, ranks, strict=True)).items():
             self.total.levels[rank] += count
-            if key is None:
+            if whose is None:
                 self.nowhere += count
             else:
-                tally = tallies[key]
+                tally = tallies[whose]
                 tally.records += count
                 tally.levels[rank] += count
-        for key, trace in set(zip(keys, traces, strict=True)):
-            if type(key) is str and trace is not None:
-                tallies[key].traces.add(trace)
-        alone = services[0] if len(set(services)) == 1 else None
-        for key, service in (
-            dict.fromkeys(keys, alone).items() if alone is not None else set(zip(keys, services, strict=True))
-        ):
-            if key is not None:
-                tallies[key].services.add(service)
-        for key, back in zip(keys, recovered, strict=False):
-            if back and key is not None:
-                tallies[key].recovered += 1
+        for whose, trace, service in set(zip(keys, traces, services, strict=True)):
+            if whose is not None:
+                tallies[whose].services.add(service)
+                if isinstance(whose, str) and trace is not None:
+                    tallies[whose].traces.add(trace)
+        for whose, back in zip(keys, recovered, strict=False):
+            if back and whose is not None:
+                tallies[whose].recovered += 1
         total = self.total
         total.records += len(times)
         total.first = min(total.first or times[0], ends[1][0])
