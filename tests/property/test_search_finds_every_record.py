@@ -87,7 +87,7 @@ def expected(records, call):
     }
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(RECORDS, st.booleans())
 def test_exactly_the_calls_records(tmp_path_factory, records, noise):
     """`call` returns every record of the call, once, in time order, and none of another call."""
@@ -103,6 +103,7 @@ def test_exactly_the_calls_records(tmp_path_factory, records, noise):
         assert view.services == dict(sorted(Counter(records[number]["service"] for number in ids).items()))
 
 
+@settings(deadline=None)
 @given(RECORDS)
 def test_every_way_of_asking_agrees(tmp_path_factory, records):
     """`call`, `calls` and `search --call` count the same records of every call."""
