@@ -160,7 +160,8 @@ class Ring:
         freed = gone = 0
         chunks = self._chunks
         while chunks and (
-            self.content - chunks[0].content >= self._most_bytes or self.records - chunks[0].number >= self._most_records
+            self.content - chunks[0].content >= self._most_bytes
+            or self.records - chunks[0].number >= self._most_records
         ):
             # Whole chunks only: to cut one costs more than all else. The last of what is too much goes in `_trim`.
             oldest = chunks.popleft()
