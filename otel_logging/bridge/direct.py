@@ -111,10 +111,12 @@ _known: dict[int, _Limits | None] = {}
 
 def _limits(logger: Any) -> _Limits | None:
     """Learned from a record that the SDK itself has made; None where that is not made of what we know."""
-    try:
-        return _known[id(logger)]
-    except KeyError:
-        pass
+    known = _known.get(id(logger))
+    # In a forked child the SDK gives its loggers another Resource: one with an instance id of the child's own.
+    if known is not None and known.record["resource"] is logger.resource:
+        return known
+    if known is None and id(logger) in _known:
+        return None
     if len(_known) >= _MOST_LOGGERS:
         _known.clear()
     found = _known[id(logger)] = _learned(logger)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import weakref
 from operator import itemgetter
 from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -93,6 +94,7 @@ class Late:
         self._lines: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self.shared: dict[str, dict[str, Any]] = {}
         """By a logger's name, what the SDK's records have beside the record itself."""
+        _all.add(self)
 
     def take(self, record: logging.LogRecord) -> bool:
         """Queue a record that the gate has let pass; False, with nothing done, if it has to go its way at once."""
@@ -322,6 +324,18 @@ class Late:
                 self.shared.clear()
             self.shared[name] = shared
 
+
+_all: Final[weakref.WeakSet[Late]] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """The SDK gives a forked child a Resource of its own, with another instance id."""
+    for one in list(_all):
+        one.shared.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 _Logger: Final[Any] = logging.Logger
 _module: Final[Any] = logging

@@ -6,10 +6,10 @@ resuming simple. An event's id is the place in the store's files behind it. No H
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+from otel_logging.plain import replace
 from otel_logging.search import clock
 from otel_logging.search.call_view import state_of
 from otel_logging.search.missing import missing_of
@@ -99,7 +99,7 @@ class Follower:
         later = [span for span in spans if span.span_id not in self._spans]
         self._spans |= {span.span_id for span in later}
         if new or later:
-            self._view = dataclasses.replace(
+            self._view = replace(
                 self._view,
                 records=sorted([*self._view.records, *new], key=lambda record: record.order),
                 spans=sorted([*self._view.spans, *later], key=lambda span: (span.start, span.end)),
