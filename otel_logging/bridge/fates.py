@@ -122,9 +122,9 @@ def disarm_all() -> None:
 
 def let_go(memory: CallMemory) -> None:
     """Hold no reference to the application's spans any more: the call has ended."""
-    for places in (memory.tallies, memory.constants.values(), memory.templates.values()):
-        for place in list(places or ()):
-            place.context = None
+    lines = (*memory.constants.values(), *memory.templates.values(), *memory.shapes.values())
+    for place in (*(memory.tallies or ()), *lines):
+        place.context = None
 
 
 def settle(memory: CallMemory) -> None:

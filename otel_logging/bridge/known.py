@@ -41,20 +41,24 @@ _CONVERSION: Final = re.compile(r"%(?:%|[-+ #0]*\d*(?:\.\d+)?([a-zA-Z]))")
 
 
 class Line(Place):
-    """A constant text, or a template with one number, in one call: how far the number may go, and what counts it.
+    """A constant text, a template with one number, or a shape, in one call: what counts it, how far the number may go.
 
     `text` is that very object: as long as it is the same one, nobody need ask whether it is a plain text. `decimal`
-    says that the template prints whatever fits as a whole number (`%d`).
+    says that the template prints whatever fits as a whole number (`%d`), `rated` that the tally's time has to be
+    looked at.
     """
 
-    __slots__ = ("below", "decimal", "tally", "text")
+    __slots__ = ("below", "decimal", "rated", "tally", "text")
 
-    def __init__(self, text: str, tally: Tally, *, below: int = 0, decimal: bool = False) -> None:
+    def __init__(
+        self, text: str, tally: Tally, *, below: int = 0, decimal: bool = False, rated: bool = False
+    ) -> None:
         super().__init__()
         self.text = text
         self.tally = tally
         self.below = below
         self.decimal = decimal
+        self.rated = rated
 
 
 class Template:

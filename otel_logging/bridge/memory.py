@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from otel_logging import trouble
 
-_NO_LINES: Final[dict[str, Any]] = {}  # never written to
+_NO_LINES: Final[dict[Any, Any]] = {}  # never written to
 
 
 class CallMemory:
@@ -32,6 +32,7 @@ class CallMemory:
         page: the same while lines of this call may go the short way, else None.
         constants: of the short way: constant texts, with what counts them; written to only where it is not empty.
         templates: the same for templates with one number.
+        shapes: the same for texts that differ from one another in their digits only.
         open_until: monotonic seconds; until then everything of this call passes, because of `open_reason`.
     """
 
@@ -48,6 +49,7 @@ class CallMemory:
         "open_until",
         "page",
         "ring",
+        "shapes",
         "tallies",
         "templates",
         "trace_id",
@@ -62,7 +64,7 @@ class CallMemory:
         self.counts: dict[str, int] = {}
         self.tallies: Any = None
         self.page: Any = None
-        self.constants = self.templates = _NO_LINES
+        self.constants = self.templates = self.shapes = _NO_LINES
         self.open_until = 0.0
         self.open_reason = ""
         self.ended = False
@@ -83,7 +85,7 @@ class CallMemory:
     def shut(self) -> None:
         """Nothing goes the short way any more."""
         self.page = None
-        self.constants = self.templates = _NO_LINES
+        self.constants = self.templates = self.shapes = _NO_LINES
 
     def went_wrong(self, how: str) -> None:
         """Something went wrong with the call that no record tells of: an exception left it, its stream broke off."""

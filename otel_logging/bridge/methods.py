@@ -103,6 +103,7 @@ _AT_FIRST_SIGHT: Final = """try:
                         line.tally.n += 1
                         return
             if type(msg) is str:
+                kind = None
                 if args:
                     kind = _templates.get(msg)
                     if kind is None:
@@ -113,9 +114,16 @@ _AT_FIRST_SIGHT: Final = """try:
                     else:
                         fate, text = kind.judge(args)
                 else:
+                    shape = msg.encode().translate(_alike)
+                    if call is not None:
+                        line = call.memory.shapes.get(shape)
+                        if line is not None and (not line.rated or _clock() < line.tally.until):
+                            {shaped}
+                            line.tally.n += 1
+                            return
                     fate = kind = texts.get(msg) if texts else None
                     if fate is None:
-                        fate = _fate_of(msg.encode().translate(_alike))
+                        fate = _fate_of(shape)
                     text = msg
                 memory = _outside if call is None else call.memory
                 page = memory.page
@@ -124,7 +132,10 @@ _AT_FIRST_SIGHT: Final = """try:
                     if not fate.rated or _clock() < tally.until:
                         {remember}
                         tally.n += 1
-                        if kind is not None and kind.single and not fate.rated:
+                        if kind is None:
+                            if call is not None:
+                                _shorten(memory, self, texts, shape, fate, tally)
+                        elif kind.single and not fate.rated:
                             _shorten(memory, self, texts, msg, kind, tally)
                         return
         except Exception:
@@ -144,7 +155,7 @@ elif text is None:
 else:
     {text}"""
 
-_MAX_SHORTENED: Final = 256  # constants and templates of one call
+_MAX_SHORTENED: Final = 256  # constants, templates and shapes of one call
 _MAX_CONSTANTS: Final = 1024  # of one logger
 
 _BELOW_AT_FIRST_SIGHT: Final = """try:
@@ -229,15 +240,18 @@ def _compiled(name: str, *, remembers: bool) -> CodeType:
     level = str(_LEVELS.get(name, "level"))
     first = ""
     if name == _SHORT:
-        constant = numbers = remember = ""
+        constant = numbers = shaped = remember = ""
         whole = "(line.decimal or type(number) is int)"
         if remembers:
             whole = "type(number) is int"  # as only such ones are kept
             constant = _remember(24, "call.memory", "line", "msg", "line.tally.fate.why", "None")
             numbers = _remember(28, "call.memory", "line", "number", "line.tally.fate.why", "msg")
+            shaped = _remember(28, "call.memory", "line", "msg", "line.tally.fate.why", "None")
             text = _remember(4, "memory", "tally", "text", "fate.why", "None")
             remember = _indented(24, _REMEMBER_IF_IN_CALL.format(text=text))
-        first = _AT_FIRST_SIGHT.format(mark=_MARK, whole=whole, constant=constant, numbers=numbers, remember=remember)
+        first = _AT_FIRST_SIGHT.format(
+            mark=_MARK, whole=whole, constant=constant, numbers=numbers, shaped=shaped, remember=remember
+        )
     elif name == "debug":
         keep = _remember(8, "memory", "ring.below", "msg", "_below_debug", "None")
         remember = _BELOW.format(longest=LONGEST, remember=keep) if remembers else "return"
@@ -349,17 +363,20 @@ def _shorten(
     memory: CallMemory,
     logger: logging.Logger,
     texts: dict[str, Fate],
-    msg: str,
+    msg: str | bytes,
     kind: Fate | Template,
     tally: Tally,
 ) -> None:
-    """A constant text, or a template with one number, of a call: one look-up will do for it from now on."""
+    """A constant text, a template with one number, or the shape of a text: in its call, one look-up will do now."""
     with _lock:
         if getattr(logger, _MARK, None) is not texts or memory.page is None:
             return  # policies, levels, or what may pass changed meanwhile
-        if len(memory.constants) + len(memory.templates) >= _MAX_SHORTENED:
+        if len(memory.constants) + len(memory.templates) + len(memory.shapes) >= _MAX_SHORTENED:
             return
-        if isinstance(kind, Fate):
+        if isinstance(msg, bytes):
+            memory.shapes = memory.shapes or {}
+            memory.shapes[msg] = Line("", tally, rated=tally.fate.rated)
+        elif isinstance(kind, Fate):
             memory.constants = memory.constants or {}  # not the one that all share
             memory.constants[msg] = Line(msg, tally)
         elif kind.single:

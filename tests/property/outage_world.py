@@ -34,7 +34,7 @@ from otel_logging.export import otlp, spools
 
 BATCH = 16
 TRIGGER = "otel_logging.trigger"  # on what is given back, and on what passes for a while after that
-_HUGE = "caller said a lot"
+_HUGE = "caller said a lot"  # too much for a small endpoint, and not so much that the recorder shortens it
 _SETTLE_SECONDS = 20.0
 # What may become of a record after it was handed over: with this endpoint and this disk nothing else.
 _FATES = {"rejected", "too_large"}
@@ -56,12 +56,12 @@ _LOSSES = {
 OWN_SHAPES = {
     **SHAPES,
     "marked": lambda level, n: log.log(level, f"{MARK} it is number={n}"),
-    "huge": lambda level, n: log.log(level, f"{_HUGE} {'and more ' * 1000}, number={n}"),
+    "huge": lambda level, n: log.log(level, f"{_HUGE} {'and more ' * 800}, number={n}"),
 }
 OWN_TEXTS = {
     **TEXTS,
     "marked": lambda n: f"{MARK} it is number={n}",
-    "huge": lambda n: f"{_HUGE} {'and more ' * 1000}, number={n}",
+    "huge": lambda n: f"{_HUGE} {'and more ' * 800}, number={n}",
 }
 
 
