@@ -70,12 +70,11 @@ def {name}(self, {head}msg, *args, **kwargs):
 _REMEMBER: Final = """ring = {memory}.ring
 context = _context()
 now = _now()
-if {place}.context is context and {place}.logger is self:
-    site = {place}.site
-else:
-    site = ring.site({place}, self, context, {why}, {template})
 pending = ring.pending
-pending += (now, {text}, site)
+if {place}.context is context and {place}.logger is self:
+    pending += (now, {text}, {place}.site)  # no call since it was compared, and so no other thread
+else:
+    pending += (now, {text}, ring.site({place}, self, context, {why}, {template}))
 if len(pending) >= ring.full:
     _roll(ring)"""
 
@@ -87,6 +86,7 @@ _AT_FIRST_SIGHT: Final = """try:
     if texts is not None and not kwargs and not self.disabled:
         try:
             call = _current()
+            shape = None
             if call is not None:
                 if args:
                     line = call.memory.templates.get(msg)
@@ -96,12 +96,21 @@ _AT_FIRST_SIGHT: Final = """try:
                             {numbers}
                             line.tally.n += 1
                             return
-                elif texts:
-                    line = call.memory.constants.get(msg)
-                    if line is not None and line.text is msg:
-                        {constant}
-                        line.tally.n += 1
-                        return
+                else:
+                    memory = call.memory
+                    if texts:
+                        line = memory.constants.get(msg)
+                        if line is not None and line.text is msg:
+                            {constant}
+                            line.tally.n += 1
+                            return
+                    if type(msg) is str:
+                        shape = msg.encode().translate(_alike)
+                        line = memory.shapes.get(shape)
+                        if line is not None and (not line.rated or _clock() < line.tally.until):
+                            {shaped}
+                            line.tally.n += 1
+                            return
             if type(msg) is str:
                 kind = None
                 if args:
@@ -114,13 +123,8 @@ _AT_FIRST_SIGHT: Final = """try:
                     else:
                         fate, text = kind.judge(args)
                 else:
-                    shape = msg.encode().translate(_alike)
-                    if call is not None:
-                        line = call.memory.shapes.get(shape)
-                        if line is not None and (not line.rated or _clock() < line.tally.until):
-                            {shaped}
-                            line.tally.n += 1
-                            return
+                    if shape is None:
+                        shape = msg.encode().translate(_alike)
                     fate = kind = texts.get(msg) if texts else None
                     if fate is None:
                         fate = _fate_of(shape)
@@ -244,9 +248,9 @@ def _compiled(name: str, *, remembers: bool) -> CodeType:
         whole = "(line.decimal or type(number) is int)"
         if remembers:
             whole = "type(number) is int"  # as only such ones are kept
-            constant = _remember(24, "call.memory", "line", "msg", "line.tally.fate.why", "None")
+            constant = _remember(28, "memory", "line", "msg", "line.tally.fate.why", "None")
             numbers = _remember(28, "call.memory", "line", "number", "line.tally.fate.why", "msg")
-            shaped = _remember(28, "call.memory", "line", "msg", "line.tally.fate.why", "None")
+            shaped = _remember(28, "memory", "line", "msg", "line.tally.fate.why", "None")
             text = _remember(4, "memory", "tally", "text", "fate.why", "None")
             remember = _indented(24, _REMEMBER_IF_IN_CALL.format(text=text))
         first = _AT_FIRST_SIGHT.format(
