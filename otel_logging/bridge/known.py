@@ -50,9 +50,7 @@ class Line(Place):
 
     __slots__ = ("below", "decimal", "rated", "tally", "text")
 
-    def __init__(
-        self, text: str, tally: Tally, *, below: int = 0, decimal: bool = False, rated: bool = False
-    ) -> None:
+    def __init__(self, text: str, tally: Tally, *, below: int = 0, decimal: bool = False, rated: bool = False) -> None:
         super().__init__()
         self.text = text
         self.tally = tally
