@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_logging.bridge import fates, late, methods, overrides, scope, suppressed, translate
+from otel_logging.bridge import familiar, fates, methods, overrides, scope, suppressed, translate
 from otel_logging.bridge.known import Known
 from otel_logging.bridge.overrides import enabled_without
 from otel_logging.bridge.reasons import REPEAT_GUARD
@@ -60,7 +60,7 @@ def install(pipeline: Pipeline) -> None:
     before = logging.Logger.callHandlers
     if _replace("callHandlers", _call_handlers):
         _call_next = before
-    late.learn_methods(_call_handlers, _call_next)
+    familiar.learn_methods(_call_handlers, _call_next)
 
 
 def _replace(name: str, replacement: Any) -> bool:
@@ -94,7 +94,8 @@ def _refresh() -> None:
     if pipeline is not None and not (pipeline.overrides is not None and pipeline.overrides.active):
         in_use = _known if _known.policies is pipeline.policies else _learn(pipeline.policies)
     recorder, way = (pipeline.recorder, pipeline.late) if pipeline is not None else (None, None)
-    methods.bind(in_use, recorder, way.message if way is not None else None)
+    at_once = way.familiar.bind(in_use, _guarded) if way is not None else None
+    methods.bind(in_use, recorder, way.message if way is not None else None, at_once)
 
 
 def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:

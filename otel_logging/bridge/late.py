@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, get_current_span
 
-from otel_logging.bridge import direct, entries, makerecord, ordinary, scope, suppressed, translate
+from otel_logging.bridge import direct, entries, ordinary, scope, suppressed, translate
+from otel_logging.bridge.familiar import NOT_SHOWN, Familiar, nobody_looks
 from otel_logging.bridge.snapshot import PLACE, SHOWN, Snapshot, Taken, known_place
 from otel_logging.bridge.this_thread import MAX_DEPTH, thread
 from otel_logging.export import record_size
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from otel_logging.bridge.pipeline import Pipeline
     from otel_logging.bridge.scope import CallScope
     from otel_logging.export.console import Console
+    from otel_logging.policy.engine import PolicySet
 
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _place: Final = itemgetter(*map(ordinary.OWN.index, PLACE))
@@ -46,7 +48,6 @@ _EXC_INFO, _EXC_TEXT, _STACK_INFO = map(ordinary.OWN.index, ("exc_info", "exc_te
 _SOURCE: Final = logging.addLevelName.__code__.co_filename
 _MOST: Final = 4_096  # lines of code, or loggers, that are known
 _INT64: Final = 1 << 63
-_NOT_SHOWN: Final = ("code.", "exception.")  # beginnings of the names of extras that the console leaves out
 _NONE: Final[Mapping[str, Any]] = {}
 _level_names: Final[dict[int, str]] = logging._levelToName  # noqa: SLF001 (a table that `addLevelName` writes to)
 _new: Final[Any] = object.__new__
@@ -62,15 +63,18 @@ class _Shown:
     def __init__(self, msg: str, place: tuple[Any, ...], created: float) -> None:
         self.msg = msg
         self.name, _, self.levelname, path, *_ = place
-        self.module = _modules.get(path) or _module_of(path)
+        self.module = module_of(path)
         self.created = created
 
 
 _modules: Final[dict[str, str]] = {}
 
 
-def _module_of(path: str) -> str:
-    """As the standard library has it."""
+def module_of(path: str) -> str:
+    """The name of a module, as the standard library has it."""
+    module = _modules.get(path)
+    if module is not None:
+        return module
     if len(_modules) >= _MOST:
         _modules.clear()
     module = _modules[path] = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 (as it does)
@@ -88,9 +92,10 @@ class Late:
     def __init__(self, pipeline: Pipeline, way: direct.Direct | None) -> None:
         self._pipeline = pipeline
         self._direct = way
-        self._queues = way.queues if way is not None else ()
-        self._context = entries.context_getter()
-        self._last: tuple[Any, Any] = (self, INVALID_SPAN_CONTEXT)  # OTel's context, and its span's
+        self.familiar = Familiar(pipeline, self)
+        self.queues = way.queues if way is not None else ()
+        self.context = entries.context_getter()
+        self.last: tuple[Any, Any] = (self, INVALID_SPAN_CONTEXT)  # OTel's context, and its span's
         self._lines: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self.shared: dict[str, dict[str, Any]] = {}
         """By a logger's name, what the SDK's records have beside the record itself."""
@@ -124,7 +129,7 @@ class Late:
                 pipeline.recorder.saw(memory, record)  # first, as what led to it comes first
         record.__dict__[translate.MARK] = True
         pipeline.books.created()
-        for queue in self._queues:
+        for queue in self.queues:
             queue.put(entry)
         return True
 
@@ -179,14 +184,35 @@ class Late:
             sid, bound = call.call_sid, call.attributes
             if sid is None:
                 return None
-        context = self._context()
-        last = self._last
+        context = self.context()
+        last = self.last
         if last[0] is not context:
-            last = self._last = (context, get_current_span(context).get_span_context())
+            last = self.last = (context, get_current_span(context).get_span_context())
         late = _new(Snapshot)
         late.taken = _tuple(Taken, (body, place, created, names, values, sid, call, bound, last[1], time_ns()))
-        late.pipeline, late.shared, late.made = self._pipeline, shared, None
+        late.pipeline, late.shared, late.made, late.clean = self._pipeline, shared, None, None
         entry: Entry = _tuple(Entry, (late, size))
+        return entry
+
+    def entry_of(
+        self,
+        name: str,
+        body: str,
+        place: tuple[Any, ...],
+        created: float,
+        extra: Mapping[str, Any] | None,
+        call: CallScope | None,
+        policies: PolicySet | None,
+    ) -> Entry | None:
+        """What is queued of a message in which these policies have nothing to redact; None if it needs a record."""
+        shared = self._shared(name)
+        if shared is None:
+            return None
+        names, values = ([*extra], [*extra.values()]) if extra else ((), ())
+        entry = self._entry(shared, body, place, created, names, values, call)
+        if entry is not None:
+            late: Any = entry.record
+            late.clean = policies
         return entry
 
     def message(  # noqa: C901, PLR0912 (one pass; a function for each condition would cost more than the condition)
@@ -210,7 +236,7 @@ class Late:
             or exporting.active
             or pipeline.before_first_line is not None
             or suppressed.this_thread.offered is not None
-            or not _nobody_looks(logger)
+            or not nobody_looks(logger)
         ):
             return False
         call = scope.current.get()
@@ -241,8 +267,10 @@ class Late:
                 return False
             console, line = pipeline.console, None
             if console is not None and not console.silent(level):
-                line = self._line(console, entry)
-            if line is None and (not self._queues or (console is not None and not console.silent(level))):
+                line, look_at = self._line(console, entry)
+                if line is not None:
+                    self.familiar.meet(known[1], code, frame.f_lasti, entry.record.taken.body, look_at, names, values)
+            if line is None and (not self.queues or (console is not None and not console.silent(level))):
                 return False
         except Exception:
             return False
@@ -250,51 +278,52 @@ class Late:
             memory = call.memory
             memory.counts["kept"] = memory.counts.get("kept", 0) + 1
         pipeline.books.created()
-        for queue in self._queues:
+        for queue in self.queues:
             queue.put(entry)
         if line is not None and console is not None:
-            self._print(console, line)
+            printed = self.print(console, line)
+            if printed and not self.queues:
+                pipeline.books.exported()
+            elif not self.queues:
+                pipeline.books.dropped("no_destination")
         return True
 
     def _line(
         self,
         console: Console,
         entry: Entry,
-    ) -> str | None:
-        """What the console shows of a message in which there is nothing to redact; None of any other."""
+    ) -> tuple[str | None, str]:
+        """What the console shows of a message in which there is nothing to redact, None of any other; what was looked at."""
         late: Any = entry.record
         body, place, created, names, values, sid, call, bound, span, _ = late.taken
         policies = self._pipeline.policies
-        if bound or known_place(place, policies) is None:
-            return None
         attributes, text = None, body
+        if bound or known_place(place, policies) is None:
+            return None, text
         if names:
             attributes = dict(zip(names, values, strict=True))
             for name, value in attributes.items():
                 head = ordinary.extras[name]
                 if head is not None and type(value) in SHOWN:
                     text += f"{head}{value}"
-                if name == "call_sid" or name.startswith(_NOT_SHOWN):
-                    return None
+                if name == "call_sid" or name.startswith(NOT_SHOWN):
+                    return None, text
                 if type(value) is int and not -_INT64 <= value < _INT64:
-                    return None
+                    return None, text
         if not policies.leaves(text):
-            return None
+            return None, text
+        late.clean = policies
         trace_id, span_id = span.trace_id, span.span_id
         if call is not None and not trace_id:
             trace_id, span_id = call.trace_id, call.span_id
-        return console.line_of(_Shown(body, place, created), sid, trace_id, span_id, attributes)  # type: ignore[arg-type]
+        shown: Any = _Shown(body, place, created)
+        return console.line_of(shown, sid, trace_id, span_id, attributes), text
 
-    def _print(self, console: Console, line: str) -> None:
+    def print(self, console: Console, line: str) -> bool:
         """Write a line, as `Pipeline` does: what is logged meanwhile by the stream itself is our own."""
         thread.inside = True
         try:
-            printed = console.write_line(line)
-            if not self._queues:
-                if printed:
-                    self._pipeline.books.exported()
-                else:
-                    self._pipeline.books.dropped("no_destination")
+            return console.write_line(line)
         finally:
             thread.inside = False
             if thread.late:
@@ -336,40 +365,3 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-_Logger: Final[Any] = logging.Logger
-_module: Final[Any] = logging
-_usual: tuple[Any, ...] | None = None
-
-
-def learn_methods(hook: Any, behind: Any) -> None:
-    """Learn what records pass through while nobody has put anything of their own there.
-
-    Args:
-        hook: ours, in the place of `Logger.callHandlers`.
-        behind: what it calls.
-    """
-    global _usual
-    found = (_Logger.callHandlers, _Logger.makeRecord, _Logger.handle)
-    library = (behind, makerecord.behind(found[1]), found[2], _Logger._log, _Logger.findCaller)  # noqa: SLF001
-    usual = all(getattr(getattr(one, "__code__", None), "co_filename", None) == _SOURCE for one in library)
-    _usual = found if usual and found[0] is hook else None
-
-
-def _nobody_looks(logger: logging.Logger) -> bool:
-    """Whether nobody but us would see a record of this logger."""
-    usual = _usual
-    if (
-        usual is None
-        or _Logger.callHandlers is not usual[0]
-        or _Logger.makeRecord is not usual[1]
-        or _Logger.handle is not usual[2]
-        or _module._logRecordFactory is not logging.LogRecord  # noqa: SLF001
-    ):
-        return False
-    node: logging.Logger | None = logger
-    while node is not None:
-        if node.handlers:
-            return False
-        node = node.parent if node.propagate else None
-    return True

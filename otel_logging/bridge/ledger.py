@@ -91,6 +91,14 @@ class Ledger:
             cell = self._new_cell()
         cell[EXPORTED] += n
 
+    def printed(self) -> None:
+        """One record was made and reached its destination, both at once: what goes to the console alone."""
+        cell = self._local.cell
+        if cell is None:
+            cell = self._new_cell()
+        cell[CREATED] += 1
+        cell[EXPORTED] += 1
+
     def dropped(self, reason: str, n: int = 1) -> None:
         """`n` records that were counted as created will not arrive, for `reason` (such as `policy:audio-frames`)."""
         cell = self._local.cell

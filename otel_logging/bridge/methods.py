@@ -46,10 +46,7 @@ _METHOD: Final = """
 def {name}(self, {head}msg, *args, **kwargs):
     {first}
     if self.isEnabledFor({level}):
-        if not _passes(self, {level}, msg, args, kwargs):
-            return
-        if _late is not None and _late(self, {level}, msg, args, kwargs):
-            return
+        {usual}
     else:
         call = _current()
         if call is None:
@@ -66,6 +63,18 @@ def {name}(self, {head}msg, *args, **kwargs):
         _thread.passed = before
         _thread.trigger = None
 """
+
+_LONG_WAY: Final = """if not _passes(self, {level}, msg, args, kwargs):
+    return"""
+
+_KEPT: Final = """seen = 0 if _familiar is None else _familiar(self, {level}, msg, args, kwargs)
+if seen == 1:
+    return
+if not seen:
+    if not _passes(self, {level}, msg, args, kwargs):
+        return
+    if _late is not None and _late(self, {level}, msg, args, kwargs):
+        return"""
 
 _REMEMBER: Final = """ring = {memory}.ring
 context = _context()
@@ -207,6 +216,7 @@ _names: Final[dict[str, Any]] = {
     "_clock": None,
     "_context": None,
     "_current": scope.current.get,
+    "_familiar": None,
     "_late": None,
     "_meet": None,
     "_now": time_ns,
@@ -263,7 +273,9 @@ def _compiled(name: str, *, remembers: bool) -> CodeType:
     elif name == "log":
         first = _CHECK_LEVEL
     head = "level, " if name == "log" else ""
-    return compile(_METHOD.format(name=name, level=level, head=head, first=first), SOURCE_FILE, "exec")
+    # The library has a handler of last resort for warnings, so they always need a record.
+    usual = _indented(8, (_LONG_WAY if _LEVELS.get(name, 0) >= logging.WARNING else _KEPT).format(level=level))
+    return compile(_METHOD.format(name=name, level=level, head=head, first=first, usual=usual), SOURCE_FILE, "exec")
 
 
 def _function_code(module: CodeType) -> CodeType:
@@ -280,10 +292,15 @@ def _indented(indent: int, lines: str) -> str:
     return lines.replace("\n", "\n" + " " * indent)
 
 
-def bind(known: Known | None, recorder: Recorder | None, late: Callable[..., bool] | None) -> None:
+def bind(
+    known: Known | None,
+    recorder: Recorder | None,
+    late: Callable[..., bool] | None,
+    familiar: Callable[..., int] | None,
+) -> None:
     """Look messages up in `known` from now on, nowhere if it is None, and remember them with `recorder`.
 
-    `late` takes messages that are kept and need no record.
+    `late` takes messages that are kept and need no record; `familiar` those that are kept and shown at first sight.
     """
     global _shut, _recorder
     with _lock:
@@ -299,6 +316,7 @@ def bind(known: Known | None, recorder: Recorder | None, late: Callable[..., boo
     _names.update(
         _fate_of=({} if known is None else known.shapes).get,
         _templates={} if known is None else known.templates,
+        _familiar=familiar,
         _late=late,
         _context=entries.context_getter(),
         _roll=recorder.roll if recorder is not None else _no_ring,

@@ -85,12 +85,14 @@ class Snapshot(LateRecord):
         taken: what it is made of.
         pipeline: whose rules are in force when it is translated.
         made: the OTel record, where it has been made.
+        clean: the policies that were found to have nothing to redact in it, None where nobody has looked.
     """
 
-    __slots__ = ("made", "pipeline", "shared", "taken")
+    __slots__ = ("clean", "made", "pipeline", "shared", "taken")
     taken: Taken
     pipeline: Pipeline
     made: LogRecord | None
+    clean: PolicySet | None
 
     # The class it comes from is frozen, and pays for that with each field. One of the two alone would not help.
     __setattr__ = object.__setattr__
@@ -157,7 +159,7 @@ class Snapshot(LateRecord):
             or not 0 < created < translate.MOST_SECONDS
             or (most is not None and len(names) + len(ordinary.CODE) >= most)
             or "call_sid" in names
-            or not policies.leaves(text)
+            or (self.clean is not policies and not policies.leaves(text))
         ):
             return None
         out.append(found.attributes)

@@ -162,6 +162,11 @@ class Console:
         """
         return self._short(record, call_sid, trace_id, span_id, attributes, Texts(record.msg))
 
+    @property
+    def parts(self) -> JsonLines | HumanLines | None:
+        """What makes lines out of parts that are ready."""
+        return self._ordinary if self._json else self._human
+
     def silent(self, level: Any) -> bool:
         """Whether a record of this level is surely not shown."""
         return isinstance(level, (int, float)) and level < self._floor
@@ -210,7 +215,11 @@ class Console:
                 return False
             inside = self._inside = [get_ident()]
             try:
-                self._put(stream, text)
+                try:
+                    stream.write(text + "\n")
+                except UnicodeEncodeError:
+                    self._put_escaped(stream, text)
+                stream.flush()
                 if len(inside) > 1:
                     self._inside = (inside[0],)  # what comes while these are written is a loop, and ends here
                     self._after_reentry(stream, text, inside[1:])
@@ -245,18 +254,21 @@ class Console:
             self._put(stream, other)
 
     def _put(self, stream: Stream, line: str) -> None:
-        text = line + "\n"
         try:
-            stream.write(text)
+            stream.write(line + "\n")
         except UnicodeEncodeError:
-            # Nothing was written: a text stream encodes the whole text first.
-            if self._json:
-                text = ascii_json(text)
-            else:
-                encoding = getattr(stream, "encoding", None) or "ascii"  # the error says `charmap` for most
-                text = text.encode(encoding, "backslashreplace").decode(encoding)
-            stream.write(text)
+            self._put_escaped(stream, line)
         stream.flush()
+
+    def _put_escaped(self, stream: Stream, line: str) -> None:
+        """Nothing was written: a text stream encodes the whole text first."""
+        text = line + "\n"
+        if self._json:
+            text = ascii_json(text)
+        else:
+            encoding = getattr(stream, "encoding", None) or "ascii"  # the error says `charmap` for most
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
+        stream.write(text)
 
     def _trouble(self, message: str, count: int) -> None:
         if not self._broken:

@@ -18,6 +18,16 @@ HIGH: Final = 1e16
 """Floats of which `LOW <= abs(x) < HIGH` are written alike; beyond, Python writes `1e+16` and msgspec `1e16`."""
 
 
+def as_bytes() -> Callable[[Any], bytes]:
+    """What `fastest` gives, as UTF-8: one call less where msgspec is installed."""
+    try:
+        import msgspec
+    except Exception:
+        encode = plain()
+        return lambda value: encode(value).encode()
+    return msgspec.json.Encoder().encode
+
+
 def plain() -> Callable[[Any], str]:
     """The standard library's encoder."""
     return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode

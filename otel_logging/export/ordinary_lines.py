@@ -36,11 +36,13 @@ class JsonLines:
 
     def __init__(self, service: str, encode: Callable[[Any], str] | None = None) -> None:
         self._encode = encode or json_text.fastest()
+        self._bytes: Callable[[Any], bytes] = json_text.as_bytes() if encode is None else _as_bytes(encode)
         self._service = f',"service":{self._encode(service)}'
         # By the names that a record bears: what stands before its message, and what after it.
         self._around: dict[tuple[str, str, str], tuple[str, str]] = {}
         self._ids: tuple[Any, str] = ((None, None, None), self._service)  # those of the last record, and their text
         self._second: tuple[int | None, str] = (None, "")  # one tuple, so that threads see both or neither
+        self._began: tuple[int, str] = (-1, "")  # the first millisecond of a second, and the text of the second
         # Formatting the number would cost as much as encoding the message.
         self._millis = [f".{number:03d}Z" for number in range(1000)]
 
@@ -100,6 +102,33 @@ class JsonLines:
             return None
         return line if (line.isascii() and "\x7f" not in line) or line.isprintable() else None
 
+    # What `familiar` asks for, part by part: whoever asks knows of a line like this one that `line` made it.
+
+    def around(self, level: str, module: str, name: str) -> tuple[str, str] | None:
+        """What stands on both sides of a message; None if there is anything special about it."""
+        found = self._learn(level, module, name)
+        return found if found is not None and "".join((*found, self._service)).isprintable() else None
+
+    def ids(self, call_sid: str | None, trace_id: int, span_id: int) -> str | None:
+        """What follows the logger's name, up to the extras; None if there is anything special about it."""
+        text = self._ids_text(call_sid, trace_id, span_id)
+        return text if text is not None and text.isprintable() else None
+
+    def ready(self, now: float, around: tuple[str, str], text: str, ids: str, extra: Mapping[str, Any] | None) -> str:
+        """A line made of its parts; `extra` is not empty. May raise for a text that is no UTF-8."""
+        millis = int(now * 1000 + 0.01)
+        began = self._began
+        past = millis - began[0]
+        if not 0 <= past < 1000:
+            seconds, past = divmod(millis, 1000)
+            began = self._began = (millis - past, '{"timestamp":"' + UTC_TIME.text(seconds))
+        encode = self._bytes
+        before, after = around
+        if extra is None:
+            return f"{began[1]}{self._millis[past]}{before}{encode(text).decode()}{after}{ids}}}"
+        more = encode(extra).decode()
+        return f"{began[1]}{self._millis[past]}{before}{encode(text).decode()}{after}{ids},{more[1:]}"
+
     def _learn(self, level: Any, module: Any, name: Any) -> tuple[str, str] | None:
         if not all(type(text) is str and len(text) <= MAX_NAME for text in (level, module, name)):
             return None
@@ -128,6 +157,10 @@ class JsonLines:
         return text + self._service
 
 
+def _as_bytes(encode: Callable[[Any], str]) -> Callable[[Any], bytes]:
+    return lambda value: encode(value).encode()
+
+
 class HumanLines:
     """Lines for people."""
 
@@ -151,6 +184,25 @@ class HumanLines:
             if names is None:
                 return None
         return second[1] + names + message
+
+    # What `familiar` asks for, as of `JsonLines`.
+
+    def around(self, level: str, module: str, _name: str) -> tuple[str, str] | None:
+        """What stands before a message; None if there is anything special about it."""
+        found = self._learn(level, module)
+        return (found, "") if found is not None else None
+
+    def ids(self, _call_sid: str | None, _trace_id: int, _span_id: int) -> str | None:
+        """Lines for people have no ids."""
+        return ""
+
+    def ready(self, now: float, around: tuple[str, str], text: str, _ids: str, _extra: Any) -> str:
+        """A line made of its parts."""
+        seconds = int(now)
+        second = self._second
+        if second[0] != seconds:
+            second = self._second = (seconds, f"[{LOCAL_TIME.text(seconds)}] ")
+        return f"{second[1]}{around[0]}{text}"
 
     def _learn(self, level: Any, module: Any) -> str | None:
         for text in (level, module):

@@ -79,6 +79,15 @@ def _settled(conditions: tuple[_Condition, ...], found: frozenset[int]) -> bool:
     return all_hold
 
 
+def widest(pattern: str) -> str:
+    """A pattern that finds something in a text whenever `pattern` does in the same text with any other digits.
+
+    Raises:
+        shapes.Unreadable: the pattern is not understood.
+    """
+    return _bounds(pattern)[1]
+
+
 def _bounds(pattern: str) -> tuple[str, str]:
     """The pattern with no digit where it takes some, and with all of them."""
     parts = shapes.pieces(pattern)

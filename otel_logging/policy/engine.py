@@ -290,6 +290,11 @@ class PolicySet:
             return True
         return self._only_everywhere and self._everywhere.leaves(text)
 
+    @property
+    def leaves_alike(self) -> bool:
+        """Whether `leaves` has one answer for all texts that differ in their digits only."""
+        return self._everywhere.blind
+
     def redact(self, view: LogView) -> None:
         """Carry out the policies that hold for every text, and no others. Never raises."""
         if self._everywhere:

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_logging.policy import patterns
+from otel_logging.policy import blind, patterns, shapes
 from otel_logging.policy.compiler import Compiled, Patterns
 from otel_logging.policy.model import PSEUDONYM_LABEL, SPARE_LABEL
 from otel_logging.policy.template import Span, Template
@@ -75,6 +75,9 @@ class Everywhere:
     Args:
         policies: compiled privacy policies.
         pseudonym_key: with it, personal data gives way to a keyed hash, so that the same caller stays recognisable.
+
+    Attributes:
+        blind: whether `leaves` has one answer for all texts that differ in their digits only.
     """
 
     def __init__(self, policies: Sequence[Compiled], pseudonym_key: bytes | None = None) -> None:
@@ -90,7 +93,13 @@ class Everywhere:
             )
         self._rules = tuple(rules)
         self._scan = numbers.build()
-        self._first_look = _first_look([rule.template.pattern for rule in rules])
+        pieces = [rule.template.pattern for rule in rules]
+        try:
+            self._first_look = _first_look([blind.widest(pattern) for pattern in pieces])
+            self.blind = True
+        except (shapes.Unreadable, patterns.BadPattern):
+            self._first_look = _first_look(pieces)
+            self.blind = False
         self._names: dict[str, str] = {}
         self._spared = patterns.compiled(SPARED)
 
@@ -119,7 +128,8 @@ class Everywhere:
     def leaves(self, text: str) -> bool:
         """Whether `redact` would surely leave a record as it is, all of whose texts are in `text`. May raise.
 
-        That is its body and, for each attribute that `head_of` gives a head, the head and the value.
+        That is its body and, for each attribute that `head_of` gives a head, the head and the value. Where `blind` is
+        true, the answer is the same for all texts that differ in their digits only.
         """
         look = self._first_look
         return look is not None and not look(text)
