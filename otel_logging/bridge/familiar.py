@@ -1,10 +1,10 @@
-"""Familiar messages: kept, nothing in them to redact, met before in all but their digits; printed at first sight.
+"""Familiar lines of code: what they log is printed from parts that are ready, if nothing about it is special.
 
-A running service logs old texts with new numbers. Where neither a verdict nor a redaction depends on which digits stand
-in a text (see `policy.blind`), one look-up tells that a message is kept and that it is shown as it is, in place of two
-searches; and its line is put together from parts that were ready. Tables are filled by `late`, of lines that it has
-made with all due care, the second time that it makes one of the kind. For any other message `take` says so, with
-nothing done; what is right for a message is not decided here.
+What stands around a message is learned from a line that `late` has made with all due care. A message that no policy
+has a say about, and in which there is nothing to redact, is then printed without a record. A running service logs old
+texts with new numbers: where neither a verdict nor a redaction depends on which digits stand in a text (see
+`policy.blind`), one look-up tells both from the third message of its kind on, in place of two searches. For any other
+message `take` says so, with nothing done; what is right for it is not decided here.
 
 Hot path, hence one long function and functions made to measure; `python -m benchmarks --only compare` measures it.
 """
@@ -41,6 +41,8 @@ UNKNOWN: Final = 0
 DONE: Final = 1
 PASSED: Final = 2
 """What `take` answers: nothing was done; all is done; the gate lets it pass, and it goes the usual way."""
+KEPT: Final = 3
+"""What `search` may answer beside these: no policy has a say about it."""
 
 NOT_SHOWN: Final = ("code.", "exception.")  # beginnings of the names of extras that the console leaves out
 _WARNING: Final = logging.WARNING
@@ -49,7 +51,8 @@ _SCALARS: Final = frozenset({*_PLAIN, type(None)})
 _MOST: Final = 4_096  # kinds of texts, lines of code, calls
 _MOST_LOOKS: Final = 512  # combinations of extras; a function is made for each
 _MOST_EXTRAS: Final = 32
-_TOLD_APART: Final = -1  # in place of a length: digits matter in a text, or it is not simply kept
+_LONGEST: Final = 4_096  # characters: the line is short enough for any log driver, however much of it is escaped
+_TOLD_APART: Final = -1  # in place of a length: digits matter in a text
 _INT64: Final = 1 << 63
 _Logger: Final[Any] = logging.Logger
 _module: Final[Any] = logging
@@ -95,7 +98,7 @@ class _Tables:
     Attributes:
         known: what is known of messages under these policies.
         parts: what makes lines.
-        met: kinds of texts that were seen once.
+        met: kinds of texts that were shown once.
         seen: kinds of texts, extras included, that are kept and shown as they are, with the length of the text alone.
         looks: by names and types of extras, what gives the text in which a secret would stand; see `_look_of`.
         places: by line of code, level and logger, its code, its place, and what stands around a message.
@@ -127,14 +130,18 @@ class Familiar:
         self._late = late
         self._console: Console | None = None
         self._tables: _Tables | None = None
-        self._guarded: Callable[..., bool] | None = None
+        self._search: Callable[..., int] = _nothing
+        self._guarded: Callable[..., bool] = _nothing
         self._outside: tuple[Any, str] = (self, "")  # a span context, and its part of a line where there is no call
 
-    def bind(self, known: Known | None, guarded: Callable[..., bool]) -> Callable[..., int] | None:
+    def bind(
+        self, known: Known | None, search: Callable[..., int], guarded: Callable[..., bool]
+    ) -> Callable[..., int] | None:
         """Begin anew, if `known` is new; gives `take`, or None where there is nothing to take.
 
         Args:
             known: what is known of messages under the policies in force; None where something may let any pass.
+            search: tells what policies have to say about a message.
             guarded: tells whether the guards let a message pass, which the policies keep.
         """
         console = self._pipeline.console
@@ -147,13 +154,13 @@ class Familiar:
         if tables is None or tables.known is not known or self._console is not console:
             self._tables = _Tables(known, console.parts)
             self._outside = (self, "")
-        self._console, self._guarded = console, guarded
+        self._console, self._search, self._guarded = console, search, guarded
         return self.take
 
     def take(  # noqa: C901, PLR0911, PLR0912 (one pass; a function for each condition would cost more than it)
         self, logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> int:
-        """Print a message that is enabled, if it is familiar; `UNKNOWN`, with nothing done, otherwise.
+        """Print a message that is enabled, if its line of code is familiar; `UNKNOWN`, with nothing done, otherwise.
 
         Called by the method that was called to log it, before the gate is asked.
         """
@@ -175,8 +182,8 @@ class Familiar:
                 look = tables.looks.get((*extra, *map(type, extra), *map(type, extra.values())))
                 if look is None or (look_at := look(text, *extra.values())) is None:
                     return UNKNOWN
-            if tables.seen.get(look_at.encode().translate(ALIKE)) != len(text):
-                return UNKNOWN
+            shape = look_at.encode().translate(ALIKE)
+            fresh = tables.seen.get(shape) != len(text)
             frame = _frame(2)
             code = frame.f_code
             while code.co_filename == _SOURCE:
@@ -196,12 +203,14 @@ class Familiar:
                 or type(logger) is not _Logger
                 or logger.filters
                 or not nobody_looks(logger)
+                or (fresh and len(shape) > _LONGEST)
             ):
                 return UNKNOWN
             call, context, last = _current(), late.context(), late.last
             if last[0] is not context:
                 last = late.last = (context, get_current_span(context).get_span_context())
             span = last[1]
+            sid: str | None = None
             if call is None:
                 outside = self._outside
                 if outside[0] is not span:
@@ -213,13 +222,23 @@ class Familiar:
                     return UNKNOWN
                 trace_id, span_id = (span.trace_id, span.span_id) if span.is_valid else (call.trace_id, call.span_id)
                 ids = tables.ids.get((sid, trace_id, span_id)) or self._ids(tables, sid, trace_id, span_id)
-                if pipeline.guards is not None and not self._guarded(pipeline, logger, level, text, (), kwargs):
-                    return DONE
+            if fresh:
+                found = self._search(pipeline, logger, level, text, kwargs)
+                if found != KEPT:
+                    return found
+                if not tables.known.policies.leaves(look_at):
+                    return UNKNOWN
+            if sid is not None and not self._guarded(pipeline, logger, level, text, (), kwargs):
+                return DONE
             answer = PASSED
             if thread.suppressed:
                 return PASSED
             now = time()
             line = tables.parts.ready(now, known[2], text, ids, extra)
+            if fresh:
+                if not line.isprintable():
+                    return PASSED
+                _remember(tables, shape, text)
             if late.queues:
                 entry = late.entry_of(logger.name, text, known[1], now, extra, call, tables.known.policies)
                 if entry is None:
@@ -256,57 +275,43 @@ class Familiar:
             tables.ids[sid, trace_id, span_id] = text
         return text
 
-    def meet(
-        self,
-        place: tuple[Any, ...],
-        code: Any,
-        lasti: int,
-        body: str,
-        look_at: str,
-        names: Sequence[Any],
-        values: Sequence[Any],
-    ) -> None:
-        """A message without a secret was kept and shown: the next of its kind need not be looked at, if this is not the
-        first. May raise.
+    def meet(self, place: tuple[Any, ...], code: Any, lasti: int, names: Sequence[Any], values: Sequence[Any]) -> None:
+        """A message was shown that had nothing to redact: learn its line of code, and its extras. May raise.
 
         Args:
             place: of its record, as `snapshot.PLACE` has it.
             code: the code that logged it.
             lasti: where in that code.
-            body: its text.
-            look_at: its text and its extras, as they were looked at.
             names: of its extras.
             values: of its extras.
         """
         tables = self._tables
-        if tables is None or tables.known.policies is not self._pipeline.policies or len(look_at) > LONGEST:
-            return
-        shape = look_at.encode().translate(ALIKE)
-        length = tables.seen.get(shape)
-        if shape not in tables.met:
-            if len(tables.met) >= _MOST:
-                tables.met.clear()
-            tables.met.add(shape)
-            return
-        if length is None or (length != len(body) and length != _TOLD_APART):
-            if len(tables.seen) >= _MOST:
-                tables.seen.clear()
-            length = tables.seen[shape] = len(body) if _only_kept(tables.known, place, body) else _TOLD_APART
-        if length == _TOLD_APART:
+        if tables is None or tables.known.policies is not self._pipeline.policies:
             return
         _learn_place(tables, place, code, lasti)
         if names:
             _learn_look(tables, names, values)
 
 
-def _only_kept(known: Known, place: tuple[Any, ...], body: str) -> bool:
-    """Whether no policy has a say about a text, whatever digits it has."""
-    name, level = place[0], place[1]
-    key = known.key(name, level, body)
-    matched = known.matches.get(key)
-    if matched is None:
-        matched = known.match(key, name, level, body)
-    return not matched and known.blind is not None and known.blind.same_for_all_digits(body)
+def _nothing(*_: Any) -> Any:
+    """Nothing is asked before anything is bound."""
+
+
+def _remember(tables: _Tables, shape: bytes, text: str) -> None:
+    """A text was shown as it is: the second time, learn whether all texts are that differ from it in their digits only.
+
+    Texts that come once, such as what a caller says, would only take room.
+    """
+    if len(shape) > LONGEST or tables.seen.get(shape) == _TOLD_APART or tables.known.blind is None:
+        return
+    if shape not in tables.met:
+        if len(tables.met) >= _MOST:
+            tables.met.clear()
+        tables.met.add(shape)
+        return
+    if len(tables.seen) >= _MOST:
+        tables.seen.clear()
+    tables.seen[shape] = len(text) if tables.known.blind.same_for_all_digits(text) else _TOLD_APART
 
 
 def _learn_place(tables: _Tables, place: tuple[Any, ...], code: Any, lasti: int) -> None:

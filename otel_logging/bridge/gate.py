@@ -94,7 +94,7 @@ def _refresh() -> None:
     if pipeline is not None and not (pipeline.overrides is not None and pipeline.overrides.active):
         in_use = _known if _known.policies is pipeline.policies else _learn(pipeline.policies)
     recorder, way = (pipeline.recorder, pipeline.late) if pipeline is not None else (None, None)
-    at_once = way.familiar.bind(in_use, _guarded) if way is not None else None
+    at_once = way.familiar.bind(in_use, _search, _guarded) if way is not None else None
     methods.bind(in_use, recorder, way.message if way is not None else None, at_once)
 
 
@@ -164,6 +164,23 @@ def _guarded(
         pipeline.books.refused(reason)
         return False
     return _dropped(pipeline, logger, level, _render(msg, args), kwargs, reason)
+
+
+def _search(pipeline: Pipeline, logger: logging.Logger, level: int, text: str, kwargs: dict[str, Any]) -> int:
+    """What policies have to say about a message below WARNING, for `familiar`, where these see its text alone.
+
+    `KEPT`: nothing. `DONE`: it was one frame more of those that the repeat guard knows. Called one frame below the
+    method that was called to log it.
+    """
+    key = _known.key(logger.name, level, text)
+    matched = _known.matches.get(key)
+    if matched is None:
+        call = scope.current.get()
+        if call is not None and pipeline.guards is not None and pipeline.guards.known_frame(call, text, kwargs):
+            passed = _dropped(pipeline, logger, level, text, kwargs, REPEAT_GUARD)
+            return familiar.PASSED if passed else familiar.DONE
+        matched = _known.match(key, logger.name, level, text)
+    return familiar.UNKNOWN if matched else familiar.KEPT
 
 
 def _dropped(

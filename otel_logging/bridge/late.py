@@ -267,9 +267,9 @@ class Late:
                 return False
             console, line = pipeline.console, None
             if console is not None and not console.silent(level):
-                line, look_at = self._line(console, entry)
+                line = self._line(console, entry)
                 if line is not None:
-                    self.familiar.meet(known[1], code, frame.f_lasti, entry.record.taken.body, look_at, names, values)
+                    self.familiar.meet(known[1], code, frame.f_lasti, names, values)
             if line is None and (not self.queues or (console is not None and not console.silent(level))):
                 return False
         except Exception:
@@ -292,14 +292,14 @@ class Late:
         self,
         console: Console,
         entry: Entry,
-    ) -> tuple[str | None, str]:
-        """What the console shows of a message in which there is nothing to redact, None of any other; what was looked at."""
+    ) -> str | None:
+        """What the console shows of a message in which there is nothing to redact; None of any other."""
         late: Any = entry.record
         body, place, created, names, values, sid, call, bound, span, _ = late.taken
         policies = self._pipeline.policies
-        attributes, text = None, body
         if bound or known_place(place, policies) is None:
-            return None, text
+            return None
+        attributes, text = None, body
         if names:
             attributes = dict(zip(names, values, strict=True))
             for name, value in attributes.items():
@@ -307,17 +307,17 @@ class Late:
                 if head is not None and type(value) in SHOWN:
                     text += f"{head}{value}"
                 if name == "call_sid" or name.startswith(NOT_SHOWN):
-                    return None, text
+                    return None
                 if type(value) is int and not -_INT64 <= value < _INT64:
-                    return None, text
+                    return None
         if not policies.leaves(text):
-            return None, text
+            return None
         late.clean = policies
         trace_id, span_id = span.trace_id, span.span_id
         if call is not None and not trace_id:
             trace_id, span_id = call.trace_id, call.span_id
         shown: Any = _Shown(body, place, created)
-        return console.line_of(shown, sid, trace_id, span_id, attributes), text
+        return console.line_of(shown, sid, trace_id, span_id, attributes)
 
     def print(self, console: Console, line: str) -> bool:
         """Write a line, as `Pipeline` does: what is logged meanwhile by the stream itself is our own."""
