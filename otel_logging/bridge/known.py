@@ -158,9 +158,16 @@ class Known:
 
     def match(self, key: Any, name: str, level: int, text: str) -> Matched:
         """What matches a text seen for the first time."""
+        if self.policies is None:
+            return ()
+        if self.table is not None and level < logging.WARNING:
+            matched = self.policies.match_text(text, _INFO)  # nothing but the body is read
+            if len(text) <= LONGEST:
+                _put(self.matches, key, matched, _MAX_MATCHES)
+            return matched
         number = translate.severity_number(level).value
         level_name = translate.severity_text(logging.getLevelName(level))
-        matched = self.policies.match_text(text, number, level_name, name) if self.policies is not None else ()
+        matched = self.policies.match_text(text, number, level_name, name)
         if len(text) <= LONGEST:
             _put(self.matches, key, matched, _MAX_MATCHES)
         return matched
