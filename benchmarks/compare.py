@@ -1,8 +1,9 @@
-"""Other logging libraries side by side: the same five shapes, dropped two ways, as JSON lines, and by OTLP.
+"""Other logging libraries side by side: the same six shapes, dropped two ways, as JSON lines, and by OTLP.
 
     below      DEBUG lines of a logger at INFO
     filtered   INFO lines that begin as frames do, and are dropped by policies, a filter or a processor
     json       kept, one JSON line each to the null device, written through at once
+    in_call    the same with the id of the call on each line; a new call for each five lines
     otlp       kept, to an OTLP/HTTP endpoint in another process, sending included
 
 Each library is in a process of its own, and they take turns. Figures are microseconds of a record's CPU time, rendering
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
 import tempfile
@@ -22,31 +24,39 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import turns
-from benchmarks.compare_sides import LIBRARIES, SHAPES
+from benchmarks.compare_sides import LIBRARIES, SHAPES, in_call
 from benchmarks.figures import median, paired
 from benchmarks.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# fmt: off
 WAYS = {
     "below": ("ours", "stdlib", "structlog", "loguru", "picologging"),
     "filtered": ("ours", "ours_remembered", "stdlib", "official", "structlog", "loguru", "picologging", "logfire"),
-    "json": ("ours", "stdlib", "structlog", "loguru", "picologging", "python_json_logger", "ddtrace"),
+    "json": (
+        "ours", "stdlib", "structlog", "structlog_stdlib", "loguru", "picologging", "python_json_logger",
+        "python_json_logger_msgspec", "ddtrace",
+    ),
+    "in_call": ("ours", "structlog", "structlog_stdlib", "python_json_logger", "python_json_logger_msgspec"),
     "otlp": ("ours", "official", "logfire", "ddtrace"),
 }
+# fmt: on
 DROPPED = ("constant", "f_string", "template", "extras")
+PRINTED = ("json", "in_call")
+OF_A_CALL = 5  # lines; the next ones of the same line of code would be taken for frames
 TEXT_ONLY = ("stdlib", "picologging")  # they have no JSON of their own: what they print is a line of text
 MODULES = {
-    "structlog": "structlog", "loguru": "loguru", "picologging": "picologging", "logfire": "logfire",
-    "python_json_logger": "pythonjsonlogger", "ddtrace": "ddtrace",
+    "structlog": "structlog", "structlog_stdlib": "structlog", "loguru": "loguru", "picologging": "picologging", "logfire": "logfire",
+    "python_json_logger": "pythonjsonlogger", "python_json_logger_msgspec": "pythonjsonlogger", "ddtrace": "ddtrace",
 }  # fmt: skip
-COUNTS = {"below": 2_000, "filtered": 1_000, "json": 400, "otlp": 400}
+COUNTS = {"below": 2_000, "filtered": 1_000, "json": 400, "in_call": 400, "otlp": 400}
 
 
 def shapes_of(way: str) -> tuple[str, ...]:
     """Nobody drops exceptions below a level, so those are measured where records are kept."""
-    return SHAPES if way in {"json", "otlp"} else DROPPED
+    return SHAPES if way in {*PRINTED, "otlp"} else DROPPED
 
 
 def installed(library: str) -> bool:
@@ -67,12 +77,25 @@ def _side(way: str, library: str) -> Iterator[Any]:
             if request == "check":
                 return _written_through(says, library)
             shape, count = request
+            if way == "in_call":
+                return sum(_of_a_call(says[shape], library, clock) for _ in range(0, count, OF_A_CALL)) / count / 1e3
             began = clock()
             says[shape](count)
             flush()
             return (clock() - began) / count / 1e3
 
         yield measured
+
+
+def _of_a_call(say: Any, library: str, clock: Any) -> int:
+    """What the lines of one call took. What the call itself takes, beginning and end, is not in there."""
+    with in_call(library, f"CA{next(_calls):032x}"):
+        began: int = clock()
+        say(OF_A_CALL)
+        return clock() - began
+
+
+_calls = itertools.count(1)
 
 
 def _written_through(says: Any, library: str) -> str:
@@ -134,7 +157,7 @@ def _way(way: str, turns_wanted: int, found: dict[str, float | str]) -> dict[tup
                    "OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_BLRP_MAX_QUEUE_SIZE": "4096"}  # fmt: skip
         with turns.Sides(commands, environ) as sides:
             for library in there:
-                if way == "json" and (wrong := sides.ask(library, "check")):
+                if way in PRINTED and (wrong := sides.ask(library, "check")):
                     why[library] = wrong
                 if way == "otlp":
                     sides.ask(library, ("constant", COUNTS[way]))
@@ -175,12 +198,13 @@ def main() -> None:
 def _ratios(way: str, costs: dict[tuple[str, str], list[float]]) -> dict[str, float | str]:
     """Ours as a part of theirs, for the rows that have budgets or are talked of."""
     beside = {
-        "json": ("python_json_logger", "structlog"),
+        "json": ("python_json_logger", "python_json_logger_msgspec", "structlog_stdlib", "structlog"),
+        "in_call": ("python_json_logger", "python_json_logger_msgspec", "structlog_stdlib", "structlog"),
         "otlp": ("official",),
         "below": ("stdlib",),
         "filtered": ("stdlib",),
     }
-    name = {"json": "console.json"}.get(way, f"compare.{way}")
+    name = {"json": "console.json", "in_call": "console.in_call"}.get(way, f"compare.{way}")
     rows: dict[str, float | str] = {}
     for other in beside[way]:
         for shape in shapes_of(way):

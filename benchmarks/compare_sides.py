@@ -7,17 +7,19 @@ The output of the process is the file that console lines go to; every library wr
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import sys
 import tempfile
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 Say = "dict[str, Callable[[int], None]]"
-SHAPES = ("constant", "f_string", "template", "extras", "exception")
+SHAPES = ("constant", "f_string", "words", "template", "extras", "exception")
 NAME = "server.media_ws_ai"
 FRAME = "[AUDIO_DELTA]"  # how the lines begin that `filtered` drops
 
@@ -31,6 +33,7 @@ def says(info: Any, failed: Any, template: str = "%s: turn %%d of the call has b
     return {
         "constant": lambda count: _constant(info, f"{head}: the call has begun", count),
         "f_string": lambda count: _f_string(info, head, count),
+        "words": lambda count: _words(info, head, count),
         "template": lambda count: _template(info, text, count),
         "extras": lambda count: _extras(info, text, count),
         "exception": lambda count: _exception(failed, text, count),
@@ -45,6 +48,16 @@ def _constant(info: Any, text: str, count: int) -> None:
 def _f_string(info: Any, head: str, count: int) -> None:
     for number in range(count):
         info(f"{head}: turn {number} of the call has begun")
+
+
+def _words(info: Any, head: str, count: int) -> None:
+    """Texts with a word that is new in each, such as a name; letters alone."""
+    for number in range(next(_blocks) * 1_000, (next(_blocks) + 1) * 1_000)[:count]:
+        info(f"{head}: the call has begun with {chr(97 + number % 26)}{hex(number).translate(_LETTERS)}")
+
+
+_blocks = itertools.count()
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 def _template(info: Any, text: str, count: int) -> None:
@@ -91,6 +104,33 @@ def _no_frame(record: Any) -> bool:
     return not str(record.msg).startswith(FRAME)
 
 
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+_call_sid: ContextVar[str | None] = ContextVar("call_sid", default=None)
+
+
+def in_call(library: str, call_sid: str) -> contextlib.AbstractContextManager[Any]:
+    """A call as a library's users have it on their lines: a context variable, of their own or of the library."""
+    if library == "ours":
+        import otel_logging
+
+        return otel_logging.call(call_sid)
+    if library.startswith("structlog"):
+        from structlog.contextvars import bound_contextvars
+
+        return bound_contextvars(call_sid=call_sid)
+    return _variable_set(call_sid)
+
+
+@contextlib.contextmanager
+def _variable_set(call_sid: str) -> Iterator[None]:
+    token = _call_sid.set(call_sid)
+    try:
+        yield
+    finally:
+        _call_sid.reset(token)
+
+
 # -- the libraries -----------------------------------------------------------------------------------------------------
 
 
@@ -99,11 +139,11 @@ def ours(where: str) -> Iterator[Any]:
     """otel-logging by `configure()`, redaction of secrets included; frames are dropped by the bundled policies."""
     import otel_logging
 
-    exporters = {"otlp": "otlp", "json": "none"}.get(where, "local")
+    exporters = {"otlp": "otlp", "json": "none", "in_call": "none"}.get(where, "local")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as store:
         otel_logging.configure(
             logs_exporter=exporters, store=store, log_json="1", log_level="INFO", recorder="off",
-            log_console="on" if where == "json" else "off",
+            log_console="on" if where in {"json", "in_call"} else "off",
         )  # fmt: skip
         yield _of_logger(logging.getLogger(NAME), where)
         otel_logging.shutdown(5.0)
@@ -138,14 +178,35 @@ def stdlib(where: str) -> Iterator[Any]:
     yield _stdlib_console(logging.Formatter("[%(asctime)s] %(levelname)-8s [%(module)s] %(message)s"), where)
 
 
+def _with_call_sid(record: logging.LogRecord) -> bool:
+    """The filter with which a service has the call on each line; python-json-logger prints what a record has."""
+    record.call_sid = _call_sid.get()
+    return True
+
+
 @contextlib.contextmanager
 def python_json_logger(where: str) -> Iterator[Any]:
-    """The standard library with a JSON formatter."""
+    """The standard library with a JSON formatter; in calls, with a filter that reads a context variable."""
     from pythonjsonlogger.json import JsonFormatter
 
-    yield _stdlib_console(
-        JsonFormatter("{asctime}{levelname}{module}{message}{name}", style="{", json_ensure_ascii=False), where
+    yield _json_logger(JsonFormatter, where, json_ensure_ascii=False)
+
+
+@contextlib.contextmanager
+def python_json_logger_msgspec(where: str) -> Iterator[Any]:
+    """The same with the fastest of its encoders."""
+    from pythonjsonlogger.msgspec import MsgspecFormatter
+
+    yield _json_logger(MsgspecFormatter, where)
+
+
+def _json_logger(formatter: Any, where: str, **options: Any) -> Any:
+    found = _stdlib_console(
+        formatter("{levelname}{module}{message}{name}", style="{", timestamp=True, **options), where
     )
+    if where == "in_call":
+        logging.getLogger().handlers[0].addFilter(_with_call_sid)
+    return found
 
 
 @contextlib.contextmanager
@@ -175,7 +236,11 @@ def ddtrace(where: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def structlog(where: str) -> Iterator[Any]:
-    """Structlog's own fast set-up: a filtering logger, JSON, bytes written to the stream; frames end in a processor."""
+    """Structlog alone, as its page on performance has it: a filtering logger, msgspec, bytes written to the stream.
+
+    Frames end in a processor. Nothing of the standard library is in its way, and no other library's lines either.
+    """
+    import msgspec
     import structlog as library
 
     def no_frames(_: Any, __: str, event: Any) -> Any:
@@ -183,9 +248,13 @@ def structlog(where: str) -> Iterator[Any]:
             raise library.DropEvent
         return event
 
+    def dumps(event: Any, default: Any, **_: Any) -> bytes:
+        return encode(event, enc_hook=default)
+
+    encode = msgspec.json.encode
     processors: list[Any] = [
         library.contextvars.merge_contextvars, library.processors.add_log_level, library.processors.format_exc_info,
-        library.processors.TimeStamper(fmt="iso", utc=True), library.processors.JSONRenderer(ensure_ascii=False),
+        library.processors.TimeStamper(fmt="iso", utc=True), library.processors.JSONRenderer(serializer=dumps),
     ]  # fmt: skip
     if where == "filtered":
         processors.insert(0, no_frames)
@@ -193,12 +262,46 @@ def structlog(where: str) -> Iterator[Any]:
         cache_logger_on_first_use=True,
         wrapper_class=library.make_filtering_bound_logger(logging.INFO),
         processors=processors,
-        logger_factory=library.WriteLoggerFactory(),
+        logger_factory=library.BytesLoggerFactory(),
     )
-    logger = library.get_logger().bind(logger=NAME)
+    yield _structlog_says(library.get_logger().bind(logger=NAME), where)
+
+
+@contextlib.contextmanager
+def structlog_stdlib(where: str) -> Iterator[Any]:
+    """Structlog in front of the standard library, as its page on that has it: other libraries' lines come out alike."""
+    import msgspec
+    import structlog as library
+
+    def dumps(event: Any, default: Any, **_: Any) -> str:
+        return encode(event, enc_hook=default).decode()
+
+    encode = msgspec.json.encode
+    shared: list[Any] = [
+        library.contextvars.merge_contextvars, library.stdlib.add_log_level, library.stdlib.add_logger_name,
+        library.processors.TimeStamper(fmt="iso", utc=True), library.processors.format_exc_info,
+    ]  # fmt: skip
+    library.configure(
+        cache_logger_on_first_use=True,
+        wrapper_class=library.make_filtering_bound_logger(logging.INFO),
+        processors=[*shared, library.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=library.stdlib.LoggerFactory(),
+    )
+    formatter = library.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            library.stdlib.ProcessorFormatter.remove_processors_meta,
+            library.processors.JSONRenderer(serializer=dumps),
+        ],
+    )
+    _stdlib_console(formatter, where)
+    yield _structlog_says(library.get_logger(NAME), where)
+
+
+def _structlog_says(logger: Any, where: str) -> Any:
     info = logger.debug if where == "below" else logger.info
     head = FRAME if where in {"below", "filtered"} else "state"
-    yield _with_keywords(info, logger.exception, "%s: turn %%d of the call has begun", head)
+    return _with_keywords(info, logger.exception, "%s: turn %%d of the call has begun", head)
 
 
 @contextlib.contextmanager
@@ -276,7 +379,8 @@ def logfire(where: str) -> Iterator[Any]:
 
 
 LIBRARIES: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
-    "ours": ours, "ours_remembered": ours_remembered, "stdlib": stdlib, "official": official, "structlog": structlog,
-    "loguru": loguru, "picologging": picologging, "python_json_logger": python_json_logger, "logfire": logfire,
+    "ours": ours, "ours_remembered": ours_remembered, "stdlib": stdlib, "official": official, "structlog": structlog, "structlog_stdlib": structlog_stdlib,
+    "loguru": loguru, "picologging": picologging, "python_json_logger": python_json_logger,
+    "python_json_logger_msgspec": python_json_logger_msgspec, "logfire": logfire,
     "ddtrace": ddtrace,
 }  # fmt: skip
