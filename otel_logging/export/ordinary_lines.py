@@ -111,8 +111,11 @@ class JsonLines:
 
     def ids(self, call_sid: str | None, trace_id: int, span_id: int) -> str | None:
         """What follows the logger's name, up to the extras; None if there is anything special about it."""
-        text = self._ids_text(call_sid, trace_id, span_id)
-        return text if text is not None and text.isprintable() else None
+        call = f',"call_sid":{self._encode(call_sid)}' if call_sid is not None else ""
+        trace = ',"trace_id":"%032x"' % trace_id if trace_id else ""
+        span = ',"span_id":"%016x"' % span_id if span_id else ""
+        text = f"{call}{trace}{span}{self._service}"
+        return text if text.isprintable() else None
 
     def ready(self, now: float, around: tuple[str, str], text: str, ids: str, extra: Mapping[str, Any] | None) -> str:
         """A line made of its parts; `extra` is not empty. May raise for a text that is no UTF-8."""
