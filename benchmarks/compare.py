@@ -48,8 +48,9 @@ PRINTED = ("json", "in_call")
 OF_A_CALL = 5  # lines; the next ones of the same line of code would be taken for frames
 TEXT_ONLY = ("stdlib", "picologging")  # they have no JSON of their own: what they print is a line of text
 MODULES = {
-    "structlog": "structlog", "structlog_stdlib": "structlog", "loguru": "loguru", "picologging": "picologging", "logfire": "logfire",
-    "python_json_logger": "pythonjsonlogger", "python_json_logger_msgspec": "pythonjsonlogger", "ddtrace": "ddtrace",
+    "structlog": "structlog", "structlog_stdlib": "structlog", "loguru": "loguru", "picologging": "picologging",
+    "logfire": "logfire", "python_json_logger": "pythonjsonlogger", "python_json_logger_msgspec": "pythonjsonlogger",
+    "ddtrace": "ddtrace",
 }  # fmt: skip
 COUNTS = {"below": 2_000, "filtered": 1_000, "json": 400, "in_call": 400, "otlp": 400}
 

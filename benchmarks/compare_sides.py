@@ -379,7 +379,8 @@ def logfire(where: str) -> Iterator[Any]:
 
 
 LIBRARIES: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
-    "ours": ours, "ours_remembered": ours_remembered, "stdlib": stdlib, "official": official, "structlog": structlog, "structlog_stdlib": structlog_stdlib,
+    "ours": ours, "ours_remembered": ours_remembered, "stdlib": stdlib, "official": official,
+    "structlog": structlog, "structlog_stdlib": structlog_stdlib,
     "loguru": loguru, "picologging": picologging, "python_json_logger": python_json_logger,
     "python_json_logger_msgspec": python_json_logger_msgspec, "logfire": logfire,
     "ddtrace": ddtrace,

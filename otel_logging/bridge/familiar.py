@@ -157,7 +157,7 @@ class Familiar:
         self._console, self._search, self._guarded = console, search, guarded
         return self.take
 
-    def take(  # noqa: C901, PLR0911, PLR0912 (one pass; a function for each condition would cost more than it)
+    def take(  # noqa: C901, PLR0912, PLR0915 (one pass; a function for each condition would cost more than it)
         self, logger: logging.Logger, level: int, msg: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> int:
         """Print a message that is enabled, if its line of code is familiar; `UNKNOWN`, with nothing done, otherwise.
@@ -166,7 +166,9 @@ class Familiar:
         """
         if type(msg) is not str or level >= _WARNING:  # the library has a handler of last resort for warnings
             return UNKNOWN
-        answer, tables, pipeline = UNKNOWN, self._tables, self._pipeline
+        answer, pipeline, late = UNKNOWN, self._pipeline, self._late
+        tables: Any = self._tables
+        console: Any = pipeline.console
         try:
             text = msg
             if args:
@@ -174,7 +176,8 @@ class Familiar:
                     if type(arg) not in _PLAIN:
                         return UNKNOWN
                 text = msg % args
-            extra, look_at = None, text
+            extra: Any = None
+            look_at: Any = text
             if kwargs:
                 extra = kwargs.get("extra")
                 if len(kwargs) > 1 or type(extra) is not dict:
@@ -184,13 +187,12 @@ class Familiar:
                     return UNKNOWN
             shape = look_at.encode().translate(ALIKE)
             fresh = tables.seen.get(shape) != len(text)
-            frame = _frame(2)
+            frame: Any = _frame(2)
             code = frame.f_code
             while code.co_filename == _SOURCE:
                 frame = frame.f_back
                 code = frame.f_code
             known = tables.places.get((id(code), frame.f_lasti, level, _level_names.get(level), logger.name))
-            console, late = pipeline.console, self._late
             if (
                 known is None
                 or thread.depth
@@ -239,6 +241,7 @@ class Familiar:
                 if not line.isprintable():
                     return PASSED
                 _remember(tables, shape, text)
+            entry: Any = None
             if late.queues:
                 entry = late.entry_of(logger.name, text, known[1], now, extra, call, tables.known.policies)
                 if entry is None:

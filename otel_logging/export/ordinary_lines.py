@@ -112,8 +112,8 @@ class JsonLines:
     def ids(self, call_sid: str | None, trace_id: int, span_id: int) -> str | None:
         """What follows the logger's name, up to the extras; None if there is anything special about it."""
         call = f',"call_sid":{self._encode(call_sid)}' if call_sid is not None else ""
-        trace = ',"trace_id":"%032x"' % trace_id if trace_id else ""
-        span = ',"span_id":"%016x"' % span_id if span_id else ""
+        trace = f',"trace_id":"{trace_id:032x}"' if trace_id else ""
+        span = f',"span_id":"{span_id:016x}"' if span_id else ""
         text = f"{call}{trace}{span}{self._service}"
         return text if text.isprintable() else None
 

@@ -129,6 +129,38 @@ def test_other_rules_are_asked_anew(world, log, monkeypatch):
     assert "972501234567" not in shown[5]
 
 
+@pytest.fixture
+def dropping(world, rules):
+    """Puts a rule in force that drops what has these words in it."""
+
+    def use(words):
+        world.pipeline.policies = read_policies((rules(("p", words, "none")),), privacy="secrets")
+
+    return use
+
+
+def test_digits_that_matter_are_asked_each_time(world, log, dropping):
+    """Promise 4: a text of the same shape that a rule drops is dropped."""
+    dropping("code 7")
+    log.handlers.clear()
+    for number in (1, 2, 3, 4, 7, 5):
+        log.info(f"code {number} at last")
+    assert [line["message"][5] for line in world.lines()] == list("12345")
+    assert world.pipeline.books.snapshot()["dropped"] == {"policy:p": 1}
+
+
+def test_an_extra_is_no_part_of_the_text(world, log, dropping):
+    """Promise 4: rules see the text; that it looks like the text and extra of a line that was kept does not help it."""
+    dropping("turn=")
+    log.handlers.clear()
+    for _ in range(5):
+        log.info("begun", extra={"turn": 2})
+    for _ in range(5):
+        log.info("begun\n\nturn=2")
+    assert len(world.lines()) == 5
+    assert world.pipeline.books.snapshot()["exported"] == 5
+
+
 def _handler(log, world):
     log.addHandler(logging.NullHandler())
 
