@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from otel_logging.bridge.known import Known
     from otel_logging.bridge.late import Late
     from otel_logging.bridge.pipeline import Pipeline
-    from otel_logging.export.console import Console
     from otel_logging.export.ordinary_lines import HumanLines, JsonLines
 
 UNKNOWN: Final = 0
@@ -128,7 +127,7 @@ class Familiar:
     def __init__(self, pipeline: Pipeline, late: Late) -> None:
         self._pipeline = pipeline
         self._late = late
-        self._console: Console | None = None
+        self._console: Any = None  # the one that was bound; another one has other lines
         self._tables: _Tables | None = None
         self._search: Callable[..., int] = _nothing
         self._guarded: Callable[..., bool] = _nothing
