@@ -82,7 +82,7 @@ class Table:
 
 
 def simple_toml(text: str) -> dict[str, dict[str, Any]]:
-    """The tables of a file that holds nothing but `["name"]` and `key = value` lines."""
+    """The tables of a file that holds nothing but `["name"]` and `key = value` lines, and comments."""
     tables: dict[str, dict[str, Any]] = {}
     table: dict[str, Any] = {}
     for line in text.splitlines():
@@ -90,5 +90,8 @@ def simple_toml(text: str) -> dict[str, dict[str, Any]]:
             table = tables[line.strip("[]").strip('"')] = {}
         elif "=" in line and not line.startswith("#"):
             key, _, value = line.partition("=")
-            table[key.strip()] = json.loads(value)
+            table[key.strip()], end = json.JSONDecoder().raw_decode(value.strip())
+            after = value.strip()[end:].strip()
+            if after and not after.startswith("#"):
+                raise ValueError(line)
     return tables

@@ -5,7 +5,8 @@ twice more: as if it took any digit where it asks for some (what it does not fin
 if it took none there (what it finds then, it finds with any digits). Where these two give every policy the same answer,
 it holds for all digits. Digits stand where they stood: a text with a digit more is another text.
 
-Runs once for each new kind of line, never on the hot path. No verdict is taken in here.
+Runs once for each new kind of line, which to a service that logs transcripts is each line: so only policies that a
+text can concern are asked, not all there are. No verdict is taken in here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_logging.policy import patterns, shapes
 from otel_logging.policy.compiler import pattern_of, scanned
+from otel_logging.policy.filed import Filed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +49,8 @@ class Blindness:
 
     def __init__(self, policies: Iterable[Policy]) -> None:
         numbers: dict[str, int] = {}
-        self._policies: list[tuple[_Condition, ...]] = []
+        # Policies that differ in their digits only are one here, with the patterns that each needs to be concerned.
+        wanted: dict[tuple[tuple[_Condition, ...], frozenset[int]], None] = {}
         for policy in policies:
             conditions: list[_Condition] = []
             for matcher in policy.match:
@@ -58,7 +61,13 @@ class Blindness:
                     conditions.append(_Condition(always, ever, matcher.negate))
                 elif matcher.kind != "exists":  # which does not look at any character
                     raise shapes.Unreadable(matcher.kind)
-            self._policies.append(tuple(conditions))
+            # Where a pattern that must be found is not, with no digits, the policy fails with all. One that only
+            # forbids holds with all, unless something that it forbids is found.
+            required = frozenset(one.ever for one in conditions if not one.negate)
+            for needs in [required] if required else [frozenset([one.ever]) for one in conditions]:
+                wanted[tuple(conditions), needs] = None
+        self._policies = tuple(conditions for conditions, _ in wanted)
+        self._filed = Filed(needs for _, needs in wanted)
         self._scan = patterns.PatternSet(list(numbers)) if numbers else None
 
     def same_for_all_digits(self, text: str) -> bool:
@@ -66,7 +75,7 @@ class Blindness:
         if self._scan is None:
             return True
         found = frozenset(self._scan.search(text))
-        return all(_settled(conditions, found) for conditions in self._policies)
+        return all(_settled(self._policies[place], found) for place in self._filed.concerned(found))
 
 
 def _settled(conditions: tuple[_Condition, ...], found: frozenset[int]) -> bool:
@@ -94,5 +103,10 @@ def _bounds(pattern: str) -> tuple[str, str]:
     if not any(digits for _, digits in parts):
         return pattern, pattern
     never = "".join(_NEVER if digits else piece for piece, digits in parts)
-    ever = "".join(f"(?:{piece}|[0-9])" if digits else piece for piece, digits in parts)
+    ever = "".join(_with_all_digits(piece) if digits else piece for piece, digits in parts)
     return never, ever
+
+
+def _with_all_digits(piece: str) -> str:
+    """One digit or class of characters, with all digits. Digits are written alike, so that few patterns remain."""
+    return "[0-9]" if piece in shapes.DIGITS else f"(?:{piece}|[0-9])"

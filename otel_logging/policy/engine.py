@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["KEPT", "Compiled", "PolicySet", "PolicyStats", "Verdict"]
 
 _TEXT_FIELDS: Final = frozenset({"body", "severity_text", "severity_number", "scope.name"})
+_EARLY_FIELDS: Final = frozenset({"scope.name", "severity_number", "event_name"})  # known before there is a record
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ class PolicySet:
         self._everywhere = Everywhere([one for one in compiled if one.policy.everywhere], pseudonym_key)
         self._changers = Group((one for one in compiled if one.policy.only_transforms and one.changes), changing)
         self._deciders_change = any(one.changes for one in self._deciders.policies)
+        self._early = tuple(
+            one
+            for one in self._deciders.policies
+            if one.drops_all and all(matcher.field.reads in _EARLY_FIELDS for matcher in one.policy.match)
+        )
         self._dispatcher = Dispatcher(self._compiled, handlers or {})
         self.only_frames = self._deciders.only_frames
         self.reads: frozenset[str] = frozenset(self._kinds())
@@ -172,11 +178,10 @@ class PolicySet:
         known = {"scope.name": scope_name, "severity_number": severity_number, "event_name": event_name}
         view = LogView(severity_number=severity_number or 0, event_name=event_name or "", scope_name=scope_name or "")
         return any(
-            one.drops_all
-            and not (one.frame and (severity_number is None or severity_number >= SEVERE))
+            not (one.frame and (severity_number is None or severity_number >= SEVERE))
             and all(known.get(matcher.field.reads) is not None for matcher in one.policy.match)
             and all(test(view) for test in one.tests)
-            for one in self._deciders.policies
+            for one in self._early
         )
 
     def decide(self, matched: Matched, view: LogView | None = None, call: str | None = None) -> Verdict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_logging.policy.compiler import Compiled, Patterns
+from otel_logging.policy.filed import Filed
 from otel_logging.policy.view import LogView
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Group:
         self.policies: Matched = tuple(compiled)
         self.only_frames = all(one.frame for one in self.policies)
         self._scan: PatternSet | None = patterns.build()
+        self._filed = Filed(one.required for one in self.policies)
         self._known: dict[tuple[int, ...], _Candidates] = {}
 
     def match(self, view: LogView) -> Matched:
@@ -78,7 +80,9 @@ class Group:
         key = (is_severe, *found)
         known = self._known.get(key)
         if known is None:
-            policies = tuple(one for one in self.policies if _body_holds(one, frozenset(found), is_severe))
+            numbers = frozenset(found)
+            concerned = (self.policies[place] for place in self._filed.concerned(numbers))
+            policies = tuple(one for one in concerned if _body_holds(one, numbers, is_severe))
             known = _Candidates(policies, decided=not any(one.tests for one in policies))
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import zstandard
 
 BIN = Path(sys.executable).parent
 APPS = Path(__file__).parent / "apps"
@@ -120,8 +122,8 @@ class Started:
     def records(self) -> list[dict]:
         """What was exported to the local store, flat: body, logger, level, attributes, resource, pid."""
         found = []
-        for path in sorted(self.store.glob("logs/*.jsonl")):
-            for line in path.read_text("utf-8").splitlines():
+        for name, lines in _stored(self.store / "logs"):
+            for line in lines:
                 for resource in json.loads(line)["resourceLogs"]:
                     about = _attributes(resource.get("resource", {}))
                     for scope in resource["scopeLogs"]:
@@ -134,7 +136,7 @@ class Started:
                                     "attributes": _attributes(record),
                                     "trace_id": record.get("traceId"),
                                     "resource": about,
-                                    "file": path.name,
+                                    "file": name,
                                 }
                             )
         return found
@@ -142,8 +144,8 @@ class Started:
     def spans(self) -> list[dict]:
         """The spans that were exported to the local store, flat: name, trace_id, attributes."""
         found = []
-        for path in sorted(self.store.glob("traces/*.jsonl")):
-            for line in path.read_text("utf-8").splitlines():
+        for _, lines in _stored(self.store / "traces"):
+            for line in lines:
                 for resource in json.loads(line)["resourceSpans"]:
                     for scope in resource["scopeSpans"]:
                         for span in scope["spans"]:
@@ -153,6 +155,25 @@ class Started:
 
     def bodies(self) -> list[str]:
         return [record["body"] for record in self.records()]
+
+
+def _stored(folder: Path) -> list[tuple[str, list[str]]]:
+    """The lines of each file of the local store, by its name.
+
+    A process that lives on seals the files of those that ended, after some seconds: on a slow machine some are.
+    """
+    found: dict[str, bytes] = {}
+    for path in [path for ending in ("", ".zst", ".gz") for path in folder.glob(f"*.jsonl{ending}")]:
+        with contextlib.suppress(FileNotFoundError):  # sealed since it was listed: once more
+            if path.suffix == ".zst":
+                with path.open("rb") as sealed:
+                    data = zstandard.ZstdDecompressor().stream_reader(sealed, read_across_frames=True).read()
+            else:
+                data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            found[path.name.removesuffix(path.suffix) if path.suffix != ".jsonl" else path.name] = data
+            continue
+        return _stored(folder)
+    return [(name, data.decode().splitlines()) for name, data in sorted(found.items())]
 
 
 def _attributes(holder: dict) -> dict:

@@ -72,6 +72,14 @@ class TestTable:
         monkeypatch.setattr(rows, "tomllib", None)
         assert Table.read().names() == list(found)
 
+    def test_a_line_without_tomllib(self):
+        """A comment behind a value is no part of it, and what is not understood is said."""
+        assert simple_toml('# a = 1\n["x.y"]\nwhat = "a # b"  # c\nmost = 2.5# d\n') == {
+            "x.y": {"what": "a # b", "most": 2.5}
+        }
+        with pytest.raises(ValueError, match="most = 2 3"):
+            simple_toml("[x]\nmost = 2 3")
+
     def test_every_row_belongs_to_a_topic(self):
         """No row stands for a benchmark that is not there."""
         others = {"memory": "gate", "console": "compare"}

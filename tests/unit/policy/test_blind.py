@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_logging.policy.blind import ALIKE, Blindness
+from otel_logging.policy.blind import ALIKE, Blindness, _bounds
+from otel_logging.policy.compiler import pattern_of
 from otel_logging.policy.engine import PolicySet
 from otel_logging.policy.load import load
 from otel_logging.policy.parse import policy
+from otel_logging.policy.patterns import PatternSet
 from otel_logging.policy.shapes import Unreadable
 
 VOICE = PolicySet(load(["voice"]).policies)
@@ -31,6 +33,14 @@ WORDS = [
     "ms",
     "bytes=",
 ]
+CONDITIONS = st.one_of(
+    st.just({"log_field": "LOG_FIELD_BODY", "exists": True}),
+    st.builds(
+        lambda pattern, negate: {"log_field": "LOG_FIELD_BODY", "regex": pattern, "negate": negate},
+        st.sampled_from(["frame", "frame [0-9]+", "frame 1", "x[23]", "200", r"\d+ms", "[^5]$"]),
+        st.booleans(),
+    ),
+)
 
 
 def policies(*matchers):
@@ -64,6 +74,8 @@ class TestSameForAllDigits:
             ([[body("frame"), body("200", negate=True)]], "frame 120", False),
             ([[body("frame"), body("200", negate=True)]], "line 120", True),
             ([[body("frame")], [body("x1")]], "frame x2", False),
+            ([[body("line", negate=True), body("200", negate=True)]], "frame 120", False),
+            ([[body("line", negate=True), body("200", negate=True)]], "frame 12", True),
             ([[{"log_field": "LOG_FIELD_BODY", "starts_with": "frame 1"}]], "frame 2", False),
             ([[{"log_field": "LOG_FIELD_BODY", "exact": "frame 1"}]], "frame 22", True),
             ([[{"log_field": "LOG_FIELD_BODY", "exists": True}, body("f")]], "f 1", True),
@@ -101,6 +113,26 @@ class TestSameForAllDigits:
             assert [one.id for one in VOICE.match_text(other_digits(text, draw), 9)] == matched
 
     voice = Blindness(policy for policy in VOICE.policies if policy.keep.kind != "all")
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        matchers=st.lists(st.lists(CONDITIONS, min_size=1, max_size=3), max_size=6),
+        parts=st.lists(st.sampled_from(["frame", " ", "1", "200", "x2", "ms", "5"]), max_size=6),
+    )
+    def test_asking_those_concerned_is_asking_all(self, matchers, parts):
+        """The answer is the one that a walk through all policies gives, each of them looked at by itself."""
+        found, text = list(policies(*matchers).policies), "".join(parts)
+        assert Blindness(found).same_for_all_digits(text) is all(settled(one, text) for one in found)
+
+
+def settled(one, text):
+    """Whether a policy surely fails, or surely holds, for all digits: by the two bounds of each of its conditions."""
+    bounds = []
+    for matcher in one.match:
+        if matcher.kind != "exists":
+            never, ever = (bool(PatternSet([bound]).search(text)) for bound in _bounds(pattern_of(matcher)))
+            bounds.append((not ever, not never) if matcher.negate else (never, ever))
+    return all(surely for surely, _ in bounds) or any(not possibly for _, possibly in bounds)
 
 
 def test_texts_that_differ_in_digits_are_one_shape():

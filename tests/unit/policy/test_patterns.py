@@ -69,6 +69,8 @@ class TestNoOtherEngine:
         """True for a pattern that stands in the code, or is put together from names in capitals."""
         if isinstance(node, ast.JoinedStr):
             return all(self.is_ours(part.value) for part in node.values if isinstance(part, ast.FormattedValue))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return self.is_ours(node.left) and self.is_ours(node.right)
         return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id.isupper())
 
     def test_patterns_of_re_stand_in_the_code(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 
@@ -52,7 +53,7 @@ class TestLocal:
             assert search(store.root, query).total == (query.call == pasted)
         assert len(find_call(store.root, HONEST).records) == 1
         if (store.root / "index.db").exists():
-            with sqlite3.connect(store.root / "index.db") as database:
+            with contextlib.closing(sqlite3.connect(store.root / "index.db")) as database:
                 assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]
                 assert "part" in {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
 
