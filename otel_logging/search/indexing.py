@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_logging.private_files import open_folder
 from otel_logging.search import frames
 from otel_logging.search import index as index_module
-from otel_logging.search.digest import Digest
+from otel_logging.search.digest import Digest, joined
 from otel_logging.search.files import TRACES, Source, StoreFile, opened
 from otel_logging.search.index import (
     BIGGEST,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
+    from otel_logging.search.digest import Columns
     from otel_logging.search.glance import Facts
 
 LOCK: Final = "index.lock"
@@ -224,18 +225,22 @@ class _File:
         known, digest = self._known, Digest()
         ((number,),) = index.rows("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'part'")
         rows, locs, names = [], [], set()
+        plain: list[Columns] = []
         lines, place = 0, at
         paused = gc.isenabled()
         gc.disable()  # what is parsed has no cycles, and is let go at once
         try:
             for number, part in enumerate(parts, number + 1):  # noqa: B020 (goes on from there)
                 found = _Part(self._file.name.startswith(TRACES), digest, self._facts, part)
+                plain += [found.plain] if found.plain else []
                 lines += found.lines
                 about = (found.first, found.last, found.worst, found.broken, found.odd)
                 rows.append((number, known.id, place, len(part), *about))
                 locs += [(key, number) for key in found.all_keys()]
                 names |= found.calls
                 place += len(part)
+            if plain:
+                digest.count_columns(joined(plain))
         finally:
             if paused:
                 gc.enable()
@@ -291,7 +296,7 @@ def _lines(part: bytes) -> Iterator[bytes]:
 
 
 class _Part:
-    """What stands in one part."""
+    """What stands in one part. What is in `plain` is not in the digest yet."""
 
     def __init__(self, spans: bool, digest: Digest, facts: LineFacts, part: bytes) -> None:
         self.calls: set[str] = set()
@@ -299,17 +304,21 @@ class _Part:
         self.broken = self.worst = 0
         self.odd = False  # there is a line that must be looked at whatever is asked
         self.first, self.last = BIGGEST, 0
-        lines = list(_lines(part))
-        self.lines = len(lines)
-        plain = None if spans else facts.of(lines)
-        if plain is not None:
-            digest.count_columns(plain)
-            self.calls.update([key for key in {*plain.keys} if isinstance(key, str)])
-            self._traces.update([trace for trace in {*plain.traces} if trace is not None])
-            self.first, self.last, self.worst = min(plain.times), max(plain.times), max(plain.ranks)
+        self.lines = part.count(b"\n")
+        self.plain = None if spans else facts.of(part)
+        if self.plain is not None:
+            self._columns(self.plain)
             return
-        for line in lines:
+        for line in _lines(part):
             self._line(spans, digest, line)
+
+    def _columns(self, found: Columns) -> None:
+        groups = {*found.groups}
+        self.calls.update([group.key for group in groups if isinstance(group.key, str)])
+        self._traces.update([group.trace for group in groups if group.trace is not None])
+        self.first = min(int(min(found.times)), BIGGEST)
+        self.last = min(int(max(found.times)), BIGGEST)
+        self.worst = max([group.rank for group in groups])
 
     def _line(self, spans: bool, digest: Digest, line: bytes) -> None:
         payload = parse(line)
