@@ -71,13 +71,14 @@ class Group:
     """What some records have in common, none of which is a summary. Compared as objects, which is quick.
 
     `key` is the name of their call; trace and span of records without one; None for those with neither. `rank` is their
-    level, 0 for DEBUG to 4 for CRITICAL.
+    level, 0 for DEBUG to 4 for CRITICAL; `places` the keys under which the index finds them.
     """
 
     key: str | tuple[str, str | None] | None
     trace: str | None
     service: str
     rank: int
+    places: tuple[int, ...]
 
 
 class Columns(NamedTuple):

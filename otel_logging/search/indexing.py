@@ -11,6 +11,7 @@ import contextlib
 import gc
 import os
 import time
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.private_files import open_folder
@@ -38,14 +39,15 @@ from otel_logging.search.raw_lines import whole_line
 from otel_logging.search.reading import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
     from otel_logging.search.digest import Columns
     from otel_logging.search.glance import Facts
 
 LOCK: Final = "index.lock"
-_SECTION: Final = 8 * 1024 * 1024  # bytes of lines in one transaction
+_SECTION: Final = 8 * 1024 * 1024  # bytes of lines read at once
+_STRETCH: Final = 64 * 1024 * 1024  # bytes of lines in one transaction
 _MARK: Final = 1024
 
 
@@ -101,10 +103,11 @@ def _catch_up(store: str | os.PathLike[str], files: Sequence[StoreFile], most: i
     index = Index(store, write=True)
     try:
         by_inode = {known.inode: known for known in index.files().values()}
+        facts = LineFacts()
         for file in files:
             try:
                 with opened(file) as (stream, form):
-                    most -= _File(index, stream, form, by_inode).catch_up(most)
+                    most -= _File(index, stream, form, by_inode, facts).catch_up(most)
             except (OSError, LookupError):
                 continue  # the scan says why
             if most <= 0:
@@ -146,14 +149,16 @@ def _forget(index: Index, known: Known) -> None:
 class _File:
     """One open file, and what is known of it."""
 
-    def __init__(self, index: Index, stream: BinaryIO, file: StoreFile, by_inode: dict[int, Known]) -> None:
+    def __init__(
+        self, index: Index, stream: BinaryIO, file: StoreFile, by_inode: dict[int, Known], facts: LineFacts
+    ) -> None:
         self._index = index
         self._stream = stream
         self._file = file
         self._about = os.fstat(stream.fileno())
         self._source = Source(stream, file.sealed)
         self._whole = self._about.st_size  # bytes as written, as far as it is known
-        self._facts = LineFacts()
+        self._facts = facts
         self._known = self._find(by_inode)
 
     def _find(self, by_inode: dict[int, Known]) -> Known | None:
@@ -203,58 +208,43 @@ class _File:
         quiet = bool(self._file.sealed) or time.time() - self._about.st_mtime > index_module.QUIET_SECONDS
         if self._whole - at < (1 if quiet else index_module.PART):
             return 0
-        size = _SECTION
+        size, stretch = _SECTION, _Stretch(self._file.name.startswith(TRACES), self._facts, at)
         while at - begin < most:
             data = self._source.read(at, min(at + size, self._whole))
             last = at + len(data) >= self._whole
-            parts = list(_parts(data, rest=last and quiet))
-            if not parts:
+            if not stretch.add(_parts(data, rest=last and quiet)):
                 if last or size >= LONGEST:
                     break
                 size *= 4  # a line longer than what was read
                 continue
-            at = self._add(at, parts)
-            size = _SECTION
+            at, size = stretch.end, _SECTION
+            if at - stretch.start >= _STRETCH:
+                self._write(stretch)
+                stretch = _Stretch(stretch.spans, self._facts, at)
+        if stretch.parts:
+            self._write(stretch)
         return at - begin
 
-    def _add(self, at: int, parts: list[bytes]) -> int:
+    def _write(self, stretch: _Stretch) -> None:
+        """Note what stands in a stretch, in one transaction."""
         index = self._index
+        digest, names = stretch.digest()
+        named = sorted((call.lower().encode("utf-8", "surrogatepass"), key_of_call(call)) for call in names)
         index.rows("BEGIN IMMEDIATE")
         if self._known is None:
             self._known = self._new_row()
-        known, digest = self._known, Digest()
-        ((number,),) = index.rows("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'part'")
-        rows, locs, names = [], [], set()
-        plain: list[Columns] = []
-        lines, place = 0, at
-        paused = gc.isenabled()
-        gc.disable()  # what is parsed has no cycles, and is let go at once
-        try:
-            for number, part in enumerate(parts, number + 1):  # noqa: B020 (goes on from there)
-                found = _Part(self._file.name.startswith(TRACES), digest, self._facts, part)
-                plain += [found.plain] if found.plain else []
-                lines += found.lines
-                about = (found.first, found.last, found.worst, found.broken, found.odd)
-                rows.append((number, known.id, place, len(part), *about))
-                locs += [(key, number) for key in found.all_keys()]
-                names |= found.calls
-                place += len(part)
-            if plain:
-                digest.count_columns(joined(plain))
-        finally:
-            if paused:
-                gc.enable()
-        named = sorted((call.lower().encode("utf-8", "surrogatepass"), key_of_call(call)) for call in names)
+        known = self._known
+        ((before,),) = index.rows("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'part'")
+        rows, locs = stretch.rows(known.id, before + 1)
         index.many("INSERT INTO part VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        index.many("INSERT INTO loc VALUES(?, ?)", sorted(locs))
+        index.many("INSERT INTO loc VALUES(?, ?)", locs)
         index.many("INSERT OR IGNORE INTO name VALUES(?, ?)", named)
-        index.rows("INSERT INTO digest VALUES(?, ?, ?)", (known.id, at, digest.dump()))
-        lines += known.lines
-        index.rows("UPDATE file SET indexed = ?, lines = ? WHERE id = ?", (place, lines, known.id))
+        index.rows("INSERT INTO digest VALUES(?, ?, ?)", (known.id, stretch.start, digest.dump()))
+        lines = known.lines + sum([part.lines for part in stretch.parts])
+        index.rows("UPDATE file SET indexed = ?, lines = ? WHERE id = ?", (stretch.end, lines, known.id))
         index.rows("COMMIT")
         index.forget_files()
-        self._known = known._replace(indexed=place, lines=lines)
-        return place
+        self._known = known._replace(indexed=stretch.end, lines=lines)
 
     def _new_row(self) -> Known:
         index, file, about = self._index, self._file, self._about
@@ -295,27 +285,72 @@ def _lines(part: bytes) -> Iterator[bytes]:
         begin = end + 1
 
 
-class _Part:
-    """What stands in one part. What is in `plain` is not in the digest yet."""
+class _Stretch:
+    """What stands in some parts that follow one another, until it is written."""
 
-    def __init__(self, spans: bool, digest: Digest, facts: LineFacts, part: bytes) -> None:
+    def __init__(self, spans: bool, facts: LineFacts, start: int) -> None:
+        self.spans = spans
+        self.start = self.end = start
+        self.parts: list[_Part] = []
+        self._facts = facts
+        self._digest = Digest()
+        self._plain: list[Columns] = []
+
+    def add(self, parts: Iterable[bytes]) -> bool:
+        """Read the parts that follow; False if there are none."""
+        before = self.end
+        paused = gc.isenabled()
+        gc.disable()  # what is parsed has no cycles, and is let go at once
+        try:
+            for part in parts:
+                plain = None if self.spans else self._facts.of(part)
+                if plain is not None:
+                    self._plain.append(plain)
+                self.parts.append(_Part(self.spans, self._digest, plain, part))
+                self.end += len(part)
+        finally:
+            if paused:
+                gc.enable()
+        return self.end > before
+
+    def digest(self) -> tuple[Digest, set[str]]:
+        """The numbers of all of it, and the names of its calls."""
+        names = {call for part in self.parts for call in part.calls}
+        if self._plain:
+            self._digest.count_columns(joined(self._plain))
+            self._plain = []
+        return self._digest, names.union(self._digest.calls)
+
+    def rows(self, file: int, number: int) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
+        """The rows of its parts, numbered from `number` on, and of the keys in them."""
+        rows, locs, start = [], [], self.start
+        for here, part in enumerate(self.parts, number):
+            rows.append((here, file, start, part.size, part.first, part.last, part.worst, part.broken, part.odd))
+            locs += zip(part.keys, repeat(here))  # noqa: B905 (one has no end)
+            start += part.size
+        locs.sort()
+        return rows, locs
+
+
+class _Part:
+    """What stands in one part; `calls` are those of its spans, the others are in the digest."""
+
+    def __init__(self, spans: bool, digest: Digest, plain: Columns | None, part: bytes) -> None:
         self.calls: set[str] = set()
-        self._traces: set[str] = set()
+        self.keys: set[int] = set()
+        self.size, self.lines = len(part), part.count(b"\n")
         self.broken = self.worst = 0
         self.odd = False  # there is a line that must be looked at whatever is asked
         self.first, self.last = BIGGEST, 0
-        self.lines = part.count(b"\n")
-        self.plain = None if spans else facts.of(part)
-        if self.plain is not None:
-            self._columns(self.plain)
+        if plain is not None:
+            self._columns(plain)
             return
         for line in _lines(part):
             self._line(spans, digest, line)
 
     def _columns(self, found: Columns) -> None:
         groups = {*found.groups}
-        self.calls.update([group.key for group in groups if isinstance(group.key, str)])
-        self._traces.update([group.trace for group in groups if group.trace is not None])
+        self.keys.update([place for group in groups for place in group.places])
         self.first = min(int(min(found.times)), BIGGEST)
         self.last = min(int(max(found.times)), BIGGEST)
         self.worst = max([group.rank for group in groups])
@@ -332,8 +367,8 @@ class _Part:
 
     def _count(self, found: list[Facts]) -> None:
         if found:
-            self.calls.update([one[0] for one in found if one[0] is not None])
-            self._traces.update([one[1] for one in found if one[1] is not None])
+            self.keys.update([key_of_call(one[0]) for one in found if one[0] is not None])
+            self.keys.update([key_of_trace(one[1]) for one in found if one[1] is not None])
             times = [one[3] for one in found]
             self.first = min(self.first, *times)
             self.last = min(max(self.last, *times), BIGGEST)
@@ -344,9 +379,6 @@ class _Part:
         for span in digest.add_spans(payload):
             if span.call_sid is not None:
                 self.calls.add(span.call_sid)
+                self.keys.add(key_of_call(span.call_sid))
             if span.trace_id is not None:
-                self._traces.add(span.trace_id)
-
-    def all_keys(self) -> set[int]:
-        """The keys of its calls and traces."""
-        return {key_of_call(call) for call in self.calls} | {key_of_trace(trace) for trace in self._traces}
+                self.keys.add(key_of_trace(span.trace_id))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_logging.search import glance
 from otel_logging.search.digest import Columns, Group
+from otel_logging.search.index import key_of_call, key_of_trace
 from otel_logging.search.record import RECOVERED, hex_id
 from otel_logging.search.slices import owner_of_head
 
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
 # stands behind it. From the first place on that is anything else, all is the last group. For `re`, "anything but this
 # character" is much quicker than all else that can be repeated, hence the search for the R of "logRecords".
 _ROWS: Final = re.compile(
-    rb'(?:^((?:[^R]*R)+?ecords":\[)|(?<=,))'
-    rb'\{"timeUnixNano":"([1-9][0-9]{18})",(?:"observedTimeUnixNano":"[0-9]*",)?'
+    rb'(?:(?<=,)|^((?:[^R]*R)+?ecords":\[))'
+    rb'\{"timeUnixNano":"([1-9][0-9]{18})",(?:"observedTimeUnixNano":"[0-9]*",|)'
     rb'"severityNumber":([^"]*"severityText":"[^"]*)","body":\{"stringValue":"([^"]*)"\},"attributes":\['
-    rb'(?:\{"key":"call_sid","value":\{"stringValue":"([^"]*)"\}\}(?=[,\]])|(?=\{))((?:[^\]]*\])+?)'
-    rb'((?:,"flags":[1-9][0-9]*)?(?:,"traceId":"[^"]*")?(?:,"spanId":"[^"]*")?)'
-    rb'\}(?:,(?=\{"timeUnixNano":)|\]\}\]\}\]\}\n)'
+    rb'(?:\{"key":"call_sid","value":\{"stringValue":"([^"]*)"\}\}(?=[,\]])|(?=\{))((?:[^\]]*\])+?)([^}]*)'
+    rb"\}(?:,(?=\{)|\]\}\]\}\]\}\n)"
     rb"|(.+)",
     re.MULTILINE | re.DOTALL,
 )
@@ -44,7 +44,7 @@ _PAIR: Final = (
 )
 _TAIL: Final = re.compile(rb"(?:%b)?(?:,%b)*\]" % (_PAIR, _PAIR))
 _LEVEL: Final = re.compile(rb'([1-9]|1[0-9]|2[0-4]),"severityText":"[^"]*')
-_CONTEXT: Final = re.compile(rb'(?:,"flags":[0-9]+)?(?:,"traceId":"([^"]*)")?(?:,"spanId":"([^"]*)")?')
+_CONTEXT: Final = re.compile(rb'(?:,"flags":(?:0|[1-9][0-9]*))?(?:,"traceId":"([^"]*)")?(?:,"spanId":"([^"]*)")?')
 _NO_CONTROLS: Final = bytes(92 if code < 32 else code for code in range(256))  # backslashes instead
 _NAMED_CALL: Final = b'{"key":"call_sid",'
 _CALL: Final = _NAMED_CALL + b'"value":{"stringValue":"'
@@ -155,13 +155,16 @@ def _group(texts: tuple[str, bytes, bytes, bytes]) -> Group:
     """What the records have in common that have these texts in common."""
     service, level, call, context = texts
     number, ids = _LEVEL.fullmatch(level), _CONTEXT.fullmatch(context)
-    if number is None or ids is None or not all(map(_is_plain, texts[1:])):
+    if number is None or ids is None or not _is_plain(b'"'.join(texts[1:])):
         raise _Unusual
     trace = hex_id((ids[1] or b"").decode(), 32)
-    key: str | tuple[str, str | None] | None = call.decode()
-    if not key:
+    key: str | tuple[str, str | None] | None = call.decode() or None
+    places = set() if trace is None else {key_of_trace(trace)}
+    if key:
+        places.add(key_of_call(key))
+    else:
         key = None if trace is None else (trace, hex_id((ids[2] or b"").decode(), 16))
-    return Group(key, trace, service, glance.RANKS[int(number[1])])
+    return Group(key, trace, service, glance.RANKS[int(number[1])], tuple(places))
 
 
 def _is_plain(text: bytes) -> bool:
