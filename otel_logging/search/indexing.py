@@ -106,7 +106,7 @@ def _catch_up(store: str | os.PathLike[str], files: Sequence[StoreFile], most: i
         facts = LineFacts()
         for file in files:
             try:
-                with opened(file) as (stream, form):
+                with opened(file) as (stream, form), _without_collector():
                     most -= _File(index, stream, form, by_inode, facts).catch_up(most)
             except (OSError, LookupError):
                 continue  # the scan says why
@@ -115,6 +115,18 @@ def _catch_up(store: str | os.PathLike[str], files: Sequence[StoreFile], most: i
         _forget_what_is_gone(index, files)
     finally:
         index.close()
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Nothing here has cycles; to look for them again and again costs more than the rest."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
 
 
 def _forget_what_is_gone(index: Index, files: Sequence[StoreFile]) -> None:
@@ -299,18 +311,12 @@ class _Stretch:
     def add(self, parts: Iterable[bytes]) -> bool:
         """Read the parts that follow; False if there are none."""
         before = self.end
-        paused = gc.isenabled()
-        gc.disable()  # what is parsed has no cycles, and is let go at once
-        try:
-            for part in parts:
-                plain = None if self.spans else self._facts.of(part)
-                if plain is not None:
-                    self._plain.append(plain)
-                self.parts.append(_Part(self.spans, self._digest, plain, part))
-                self.end += len(part)
-        finally:
-            if paused:
-                gc.enable()
+        for part in parts:
+            plain = None if self.spans else self._facts.of(part)
+            if plain is not None:
+                self._plain.append(plain)
+            self.parts.append(_Part(self.spans, self._digest, plain, part))
+            self.end += len(part)
         return self.end > before
 
     def digest(self) -> tuple[Digest, set[str]]:
@@ -326,7 +332,7 @@ class _Stretch:
         rows, locs, start = [], [], self.start
         for here, part in enumerate(self.parts, number):
             rows.append((here, file, start, part.size, part.first, part.last, part.worst, part.broken, part.odd))
-            locs += zip(part.keys, repeat(here))  # noqa: B905 (one has no end)
+            locs += zip(part.keys, repeat(here))
             start += part.size
         locs.sort()
         return rows, locs
@@ -338,7 +344,8 @@ class _Part:
     def __init__(self, spans: bool, digest: Digest, plain: Columns | None, part: bytes) -> None:
         self.calls: set[str] = set()
         self.keys: set[int] = set()
-        self.size, self.lines = len(part), part.count(b"\n")
+        self.size = len(part)
+        self.lines = part.count(b"\n") if plain is None else plain.lines
         self.broken = self.worst = 0
         self.odd = False  # there is a line that must be looked at whatever is asked
         self.first, self.last = BIGGEST, 0

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from otel_logging.search.otlp import Owner
 
+    Ids = tuple[str | tuple[str, str | None] | None, str | None, tuple[int, ...]]
+
 # Records of whole lines, one after the other: the first of a line with what stands before it, the last one with what
 # stands behind it. From the first place on that is anything else, all is the last group. For `re`, "anything but this
 # character" is much quicker than all else that can be repeated, hence the search for the R of "logRecords".
@@ -81,7 +83,9 @@ class LineFacts:
     def __init__(self) -> None:
         self._services = _Memo(_service)
         self._tails = _Memo(_told_in)
-        self._groups = _Memo(_group, lambda texts: sum(map(len, texts)))
+        self._levels = _Memo(_level)
+        self._ids = _Memo(_ids, lambda texts: sum(map(len, texts)))
+        self._groups = _Memo(self._group, lambda texts: sum(map(len, texts)))
 
     def of(self, part: bytes) -> Columns | None:
         """The facts of all records of some whole lines, those of `glance.facts`, or None: ask `json`.
@@ -101,9 +105,15 @@ class LineFacts:
             if any(told):
                 calls, recovered = _with_told(calls, told)
             keys = zip(self._of_heads(heads), levels, calls, contexts)  # noqa: B905 (the first may have no end)
-            return Columns(list(map(self._groups.__getitem__, keys)), list(times), recovered)
+            groups = list(map(self._groups.__getitem__, keys))
+            return Columns(groups, list(times), recovered, len(heads) - heads.count(b""))
         except _Unusual:
             return None
+
+    def _group(self, texts: tuple[str, bytes, bytes, bytes]) -> Group:
+        """What the records have in common that have these texts in common."""
+        service, level, call, context = texts
+        return Group(*self._ids[call, context], service, self._levels[level])
 
     def _of_heads(self, heads: tuple[bytes, ...]) -> Any:
         """The service of each record; only the first of a line has a head."""
@@ -151,20 +161,27 @@ def _told_in(tail: bytes) -> tuple[bytes | None, bool] | None:
     return tail[place : tail.find(b'"', place)] if named else None, recovered > 0
 
 
-def _group(texts: tuple[str, bytes, bytes, bytes]) -> Group:
-    """What the records have in common that have these texts in common."""
-    service, level, call, context = texts
-    number, ids = _LEVEL.fullmatch(level), _CONTEXT.fullmatch(context)
-    if number is None or ids is None or not _is_plain(b'"'.join(texts[1:])):
+def _level(level: bytes) -> int:
+    """The rank of a level."""
+    number = _LEVEL.fullmatch(level)
+    if number is None or not _is_plain(level):
+        raise _Unusual
+    return glance.RANKS[int(number[1])]
+
+
+def _ids(texts: tuple[bytes, bytes]) -> Ids:
+    """What a record is counted under, its trace, and where the index finds it."""
+    call, context = texts
+    ids = _CONTEXT.fullmatch(context)
+    if ids is None or not _is_plain(call + context):
         raise _Unusual
     trace = hex_id((ids[1] or b"").decode(), 32)
-    key: str | tuple[str, str | None] | None = call.decode() or None
-    places = set() if trace is None else {key_of_trace(trace)}
-    if key:
-        places.add(key_of_call(key))
-    else:
-        key = None if trace is None else (trace, hex_id((ids[2] or b"").decode(), 16))
-    return Group(key, trace, service, glance.RANKS[int(number[1])], tuple(places))
+    places = () if trace is None else (key_of_trace(trace),)
+    if call:
+        key = call.decode()
+        own = key_of_call(key)
+        return key, trace, places if own in places else (*places, own)
+    return None if trace is None else (trace, hex_id((ids[2] or b"").decode(), 16)), trace, places
 
 
 def _is_plain(text: bytes) -> bool:
