@@ -329,7 +329,9 @@ class _Stretch:
 
     def rows(self, file: int, number: int) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
         """The rows of its parts, numbered from `number` on, and of the keys in them."""
-        rows, locs, start = [], [], self.start
+        rows: list[tuple[int, ...]] = []
+        locs: list[tuple[int, int]] = []
+        start = self.start
         for here, part in enumerate(self.parts, number):
             rows.append((here, file, start, part.size, part.first, part.last, part.worst, part.broken, part.odd))
             locs += zip(part.keys, repeat(here))

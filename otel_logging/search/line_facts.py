@@ -113,7 +113,8 @@ class LineFacts:
     def _group(self, texts: tuple[str, bytes, bytes, bytes]) -> Group:
         """What the records have in common that have these texts in common."""
         service, level, call, context = texts
-        return Group(*self._ids[call, context], service, self._levels[level])
+        key, trace, places = self._ids[call, context]
+        return Group(key, trace, places, service, self._levels[level])
 
     def _of_heads(self, heads: tuple[bytes, ...]) -> Any:
         """The service of each record; only the first of a line has a head."""
@@ -128,13 +129,13 @@ class LineFacts:
 
 def _with_told(
     calls: Sequence[bytes], told: Sequence[tuple[bytes | None, bool] | None]
-) -> tuple[list[bytes], list[bool]]:
+) -> tuple[tuple[bytes, ...], list[bool]]:
     """The calls of records, and which were recovered, by their first attribute and those behind it."""
     both = [
         (call, False) if one is None else (call if one[0] is None else one[0], one[1])
         for call, one in zip(calls, told, strict=True)
     ]
-    return [call for call, _ in both], [back for _, back in both]
+    return tuple([call for call, _ in both]), [back for _, back in both]
 
 
 def _service(head: bytes) -> str:
