@@ -189,3 +189,26 @@ def test_times_behind_what_sqlite_holds(tmp_path):
         assert [known.lines for known in index.files().values()] == [1]
     finally:
         index.close()
+
+
+HEAD, LAST = USUAL.partition(b'{"timeUnixNano"')[0], b"]}]}]}"
+
+
+@pytest.mark.parametrize(
+    "between", [b"", b",", b"\n", b"\n,", HEAD, LAST, LAST + b"\n", LAST + b"\n,", LAST + HEAD, b"\n" + HEAD]
+)
+def test_records_without_what_stands_around_them(between):
+    """Records behind one another have facts only if a line ends between them and another begins, or a comma stands there."""
+    record = USUAL[len(HEAD) : -len(LAST)]
+    facts = LineFacts()
+    assert facts.of(HEAD + record + LAST + b"\n" + HEAD + record + LAST + b"\n").lines == 2
+    found = facts.of(HEAD + record + between + record + LAST + b"\n")
+    assert (found is not None) == (between == b",")
+    for damaged in (
+        record + LAST + b"\n",
+        b"," + record + LAST + b"\n",
+        HEAD + record,
+        HEAD + record + b",",
+        HEAD + LAST + b"\n",
+    ):
+        assert facts.of(damaged) is None
