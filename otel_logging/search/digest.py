@@ -11,6 +11,7 @@ import json
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_logging.search import otlp
@@ -20,7 +21,7 @@ from otel_logging.search.record import LEVELS
 from otel_logging.search.spans import END_REASON, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from otel_logging.search.glance import Facts
 
@@ -65,19 +66,42 @@ class Tally:
         return cls(records, recovered, levels, first, last, set(services), set(traces))
 
 
-class Columns(NamedTuple):
-    """The facts of some records, none of which is a summary, column by column.
+@dataclass(slots=True, eq=False)
+class Group:
+    """What some records have in common, none of which is a summary. Compared as objects, which is quick.
 
-    `keys` are the names of calls, trace and span of a record without one, None for one with neither. `times` are above
-    0. `recovered` is empty where no record is.
+    `key` is the name of their call; trace and span of records without one; None for those with neither. `rank` is their
+    level, 0 for DEBUG to 4 for CRITICAL; `places` the keys under which the index finds them.
     """
 
-    keys: list[str | tuple[str, str | None] | None]
-    traces: list[str | None]
-    times: list[int]
-    ranks: list[int]
-    services: list[str]
+    key: str | tuple[str, str | None] | None
+    trace: str | None
+    places: tuple[int, ...]
+    service: str
+    rank: int
+
+
+class Columns(NamedTuple):
+    """The facts of some records, column by column.
+
+    `times` are 19 digits each, the first of them none zero: the first and the last of them are found without making
+    them numbers. `recovered` is empty where no record is. `lines` is how many lines they are of.
+    """
+
+    groups: list[Group]
+    times: list[bytes]
     recovered: list[bool]
+    lines: int
+
+
+def joined(several: Sequence[Columns]) -> Columns:
+    """The columns of all of them, in order."""
+    recovered: list[bool] = []
+    if any(one.recovered for one in several):
+        recovered = [back for one in several for back in one.recovered or repeat(False, len(one.times))]
+    groups = list(chain.from_iterable([one.groups for one in several]))
+    times = list(chain.from_iterable([one.times for one in several]))
+    return Columns(groups, times, recovered, sum([one.lines for one in several]))
 
 
 @dataclass(slots=True)
@@ -133,40 +157,39 @@ class Digest:
         self._total(found)
 
     def count_columns(self, found: Columns) -> None:
-        """Count these records: the same as `count`, and several times as fast."""
-        keys, traces, times, ranks, services, recovered = found
+        """Count these records: the same as `count`, and several times as fast, the more of them there are."""
+        groups, times, recovered, _ = found
         if times != sorted(times):
             order = sorted(range(len(times)), key=times.__getitem__)
-            ends = [keys[number] for number in order], [times[number] for number in order]
+            ends = [groups[number] for number in order], [times[number] for number in order]
         else:
-            ends = keys, times
-        first = dict(zip(reversed(ends[0]), reversed(ends[1]), strict=True))
-        last = dict(zip(*ends, strict=True))
-        tallies = {key: self._tally(key) for key in first if key is not None}
-        for key, tally in tallies.items():
-            tally.last = max(tally.last, last[key])
-            tally.first = min(tally.first or first[key], first[key])
-        for (whose, rank), count in Counter(zip(keys, ranks, strict=True)).items():
-            self.total.levels[rank] += count
-            if whose is None:
-                self.nowhere += count
-            else:
-                tally = tallies[whose]
-                tally.records += count
-                tally.levels[rank] += count
-        for whose, trace, service in set(zip(keys, traces, services, strict=True)):
-            if whose is not None:
-                tallies[whose].services.add(service)
-                if isinstance(whose, str) and trace is not None:
-                    tallies[whose].traces.add(trace)
-        for whose, back in zip(keys, recovered, strict=False):
-            if back and whose is not None:
-                tallies[whose].recovered += 1
+            ends = groups, times
+        firsts = dict(zip(reversed(ends[0]), reversed(ends[1]), strict=True))
+        lasts = dict(zip(*ends, strict=True))
         total = self.total
+        for group, count in Counter(groups).items():
+            first, last = int(firsts[group]), int(lasts[group])
+            self.services[group.service] += count
+            total.levels[group.rank] += count
+            if group.key is None:
+                self.nowhere += count
+                continue
+            tally = self._tally(group.key)
+            tally.records += count
+            tally.levels[group.rank] += count
+            tally.services.add(group.service)
+            if group.trace is not None and isinstance(group.key, str):
+                tally.traces.add(group.trace)
+            if first < tally.first or not tally.first:
+                tally.first = first
+            if last > tally.last:  # noqa: PLR1730 (as above)
+                tally.last = last
+        for group, back in zip(groups, recovered, strict=False):
+            if back and group.key is not None:
+                self._tally(group.key).recovered += 1
         total.records += len(times)
-        total.first = min(total.first or times[0], ends[1][0])
-        total.last = max(total.last, ends[1][-1])
-        self.services.update(services)
+        total.first = min(total.first or int(ends[1][0]), int(ends[1][0]))
+        total.last = max(total.last, int(ends[1][-1]))
 
     def _tally(self, key: str | tuple[str, str | None]) -> Tally:
         if isinstance(key, str):

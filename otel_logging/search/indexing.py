@@ -11,22 +11,19 @@ import contextlib
 import gc
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_logging.private_files import open_folder
 from otel_logging.search import frames
 from otel_logging.search import index as index_module
-from otel_logging.search.digest import Digest
 from otel_logging.search.files import TRACES, Source, StoreFile, opened
 from otel_logging.search.index import (
-    BIGGEST,
     NAME,
     Damaged,
     Index,
     Known,
     Unusable,
     key_of_call,
-    key_of_trace,
     mark_of,
     matches,
     same_beginning,
@@ -34,17 +31,15 @@ from otel_logging.search.index import (
 )
 from otel_logging.search.line_facts import LineFacts
 from otel_logging.search.plans import LONGEST
-from otel_logging.search.raw_lines import whole_line
-from otel_logging.search.reading import parse
+from otel_logging.search.stretch import Stretch, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
-    from otel_logging.search.glance import Facts
-
 LOCK: Final = "index.lock"
-_SECTION: Final = 8 * 1024 * 1024  # bytes of lines in one transaction
+_SECTION: Final = 8 * 1024 * 1024  # bytes of lines read at once
+_STRETCH: Final = 64 * 1024 * 1024  # bytes of lines in one transaction
 _MARK: Final = 1024
 
 
@@ -100,10 +95,11 @@ def _catch_up(store: str | os.PathLike[str], files: Sequence[StoreFile], most: i
     index = Index(store, write=True)
     try:
         by_inode = {known.inode: known for known in index.files().values()}
+        facts = LineFacts()
         for file in files:
             try:
-                with opened(file) as (stream, form):
-                    most -= _File(index, stream, form, by_inode).catch_up(most)
+                with opened(file) as (stream, form), _without_collector():
+                    most -= _File(index, stream, form, by_inode, facts).catch_up(most)
             except (OSError, LookupError):
                 continue  # the scan says why
             if most <= 0:
@@ -111,6 +107,18 @@ def _catch_up(store: str | os.PathLike[str], files: Sequence[StoreFile], most: i
         _forget_what_is_gone(index, files)
     finally:
         index.close()
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Nothing here has cycles; to look for them again and again costs more than the rest."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
 
 
 def _forget_what_is_gone(index: Index, files: Sequence[StoreFile]) -> None:
@@ -145,14 +153,16 @@ def _forget(index: Index, known: Known) -> None:
 class _File:
     """One open file, and what is known of it."""
 
-    def __init__(self, index: Index, stream: BinaryIO, file: StoreFile, by_inode: dict[int, Known]) -> None:
+    def __init__(
+        self, index: Index, stream: BinaryIO, file: StoreFile, by_inode: dict[int, Known], facts: LineFacts
+    ) -> None:
         self._index = index
         self._stream = stream
         self._file = file
         self._about = os.fstat(stream.fileno())
         self._source = Source(stream, file.sealed)
         self._whole = self._about.st_size  # bytes as written, as far as it is known
-        self._facts = LineFacts()
+        self._facts = facts
         self._known = self._find(by_inode)
 
     def _find(self, by_inode: dict[int, Known]) -> Known | None:
@@ -202,54 +212,43 @@ class _File:
         quiet = bool(self._file.sealed) or time.time() - self._about.st_mtime > index_module.QUIET_SECONDS
         if self._whole - at < (1 if quiet else index_module.PART):
             return 0
-        size = _SECTION
+        size, stretch = _SECTION, Stretch(self._file.name.startswith(TRACES), self._facts, at)
         while at - begin < most:
             data = self._source.read(at, min(at + size, self._whole))
             last = at + len(data) >= self._whole
-            parts = list(_parts(data, rest=last and quiet))
-            if not parts:
+            if not stretch.add(parts_of(data, rest=last and quiet)):
                 if last or size >= LONGEST:
                     break
                 size *= 4  # a line longer than what was read
                 continue
-            at = self._add(at, parts)
-            size = _SECTION
+            at, size = stretch.end, _SECTION
+            if at - stretch.start >= _STRETCH:
+                self._write(stretch)
+                stretch = Stretch(stretch.spans, self._facts, at)
+        if stretch.parts:
+            self._write(stretch)
         return at - begin
 
-    def _add(self, at: int, parts: list[bytes]) -> int:
+    def _write(self, stretch: Stretch) -> None:
+        """Note what stands in a stretch, in one transaction."""
         index = self._index
+        digest, names = stretch.digest()
+        named = sorted((call.lower().encode("utf-8", "surrogatepass"), key_of_call(call)) for call in names)
         index.rows("BEGIN IMMEDIATE")
         if self._known is None:
             self._known = self._new_row()
-        known, digest = self._known, Digest()
-        ((number,),) = index.rows("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'part'")
-        rows, locs, names = [], [], set()
-        lines, place = 0, at
-        paused = gc.isenabled()
-        gc.disable()  # what is parsed has no cycles, and is let go at once
-        try:
-            for number, part in enumerate(parts, number + 1):  # noqa: B020 (goes on from there)
-                found = _Part(self._file.name.startswith(TRACES), digest, self._facts, part)
-                lines += found.lines
-                about = (found.first, found.last, found.worst, found.broken, found.odd)
-                rows.append((number, known.id, place, len(part), *about))
-                locs += [(key, number) for key in found.all_keys()]
-                names |= found.calls
-                place += len(part)
-        finally:
-            if paused:
-                gc.enable()
-        named = sorted((call.lower().encode("utf-8", "surrogatepass"), key_of_call(call)) for call in names)
+        known = self._known
+        ((before,),) = index.rows("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'part'")
+        rows, locs = stretch.rows(known.id, before + 1)
         index.many("INSERT INTO part VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        index.many("INSERT INTO loc VALUES(?, ?)", sorted(locs))
+        index.many("INSERT INTO loc VALUES(?, ?)", locs)
         index.many("INSERT OR IGNORE INTO name VALUES(?, ?)", named)
-        index.rows("INSERT INTO digest VALUES(?, ?, ?)", (known.id, at, digest.dump()))
-        lines += known.lines
-        index.rows("UPDATE file SET indexed = ?, lines = ? WHERE id = ?", (place, lines, known.id))
+        index.rows("INSERT INTO digest VALUES(?, ?, ?)", (known.id, stretch.start, digest.dump()))
+        lines = known.lines + sum([part.lines for part in stretch.parts])
+        index.rows("UPDATE file SET indexed = ?, lines = ? WHERE id = ?", (stretch.end, lines, known.id))
         index.rows("COMMIT")
         index.forget_files()
-        self._known = known._replace(indexed=place, lines=lines)
-        return place
+        self._known = known._replace(indexed=stretch.end, lines=lines)
 
     def _new_row(self) -> Known:
         index, file, about = self._index, self._file, self._about
@@ -266,78 +265,3 @@ class _File:
             found = [(number, *frame) for frame in self._source.known]
             index.many("INSERT INTO frame VALUES(?, ?, ?, ?, ?)", found)
         return Known(number, file.name, about.st_ino, sealed, mark, marked, 0, 0)
-
-
-def _parts(data: bytes, *, rest: bool) -> Iterator[bytes]:
-    """The whole lines of `data` in parts; those at its end, too few for a part, only if `rest` is true."""
-    begin = 0
-    while True:
-        end = data.find(b"\n", begin + index_module.PART - 1) + 1
-        if not end:
-            break
-        yield data[begin:end]
-        begin = end
-    end = data.rfind(b"\n") + 1
-    if rest and end > begin:
-        yield data[begin:end]
-
-
-def _lines(part: bytes) -> Iterator[bytes]:
-    """The lines of whole lines; `split` looks at each byte, `find` does not."""
-    begin = 0
-    while (end := part.find(b"\n", begin)) >= 0:
-        yield part[begin:end]
-        begin = end + 1
-
-
-class _Part:
-    """What stands in one part."""
-
-    def __init__(self, spans: bool, digest: Digest, facts: LineFacts, part: bytes) -> None:
-        self.calls: set[str] = set()
-        self._traces: set[str] = set()
-        self.broken = self.worst = 0
-        self.odd = False  # there is a line that must be looked at whatever is asked
-        self.first, self.last = BIGGEST, 0
-        lines = list(_lines(part))
-        self.lines = len(lines)
-        plain = None if spans else facts.of(lines)
-        if plain is not None:
-            digest.count_columns(plain)
-            self.calls.update([key for key in {*plain.keys} if isinstance(key, str)])
-            self._traces.update([trace for trace in {*plain.traces} if trace is not None])
-            self.first, self.last, self.worst = min(plain.times), max(plain.times), max(plain.ranks)
-            return
-        for line in lines:
-            self._line(spans, digest, line)
-
-    def _line(self, spans: bool, digest: Digest, line: bytes) -> None:
-        payload = parse(line)
-        if payload is not None:
-            self._spans(digest, payload) if spans else self._count(digest.add_records(payload))
-        elif line.strip():
-            self.broken += 1
-            self.odd = True
-        if not self.odd and not whole_line(line):
-            self.odd = True
-
-    def _count(self, found: list[Facts]) -> None:
-        if found:
-            self.calls.update([one[0] for one in found if one[0] is not None])
-            self._traces.update([one[1] for one in found if one[1] is not None])
-            times = [one[3] for one in found]
-            self.first = min(self.first, *times)
-            self.last = min(max(self.last, *times), BIGGEST)
-            self.worst = max(self.worst, *[one[4] for one in found])
-
-    def _spans(self, digest: Digest, payload: dict[str, Any]) -> None:
-        self.first, self.last = 0, BIGGEST
-        for span in digest.add_spans(payload):
-            if span.call_sid is not None:
-                self.calls.add(span.call_sid)
-            if span.trace_id is not None:
-                self._traces.add(span.trace_id)
-
-    def all_keys(self) -> set[int]:
-        """The keys of its calls and traces."""
-        return {key_of_call(call) for call in self.calls} | {key_of_trace(trace) for trace in self._traces}

@@ -50,7 +50,7 @@ keeping.keep(store, retention.Limits(2**60, 2**60))
 INDEXER = """
 from otel_logging.search import index, indexing, reading
 reading.WORTH_AN_INDEX = 0
-indexing._SECTION = 100_000
+indexing._SECTION = indexing._STRETCH = 100_000
 for name in ("rows", "many"):
     deadly(index.Index, name, late)
 indexing.catch_up(store, reading.Reading(store).files("logs"), 2**60)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_logging.search import glance, otlp
+from otel_logging.search import glance, indexing, otlp
 from otel_logging.search.digest import Digest
+from otel_logging.search.files import LOGS
+from otel_logging.search.index import Index
 from otel_logging.search.line_facts import LineFacts
-from otel_logging.search.reading import parse
+from otel_logging.search.reading import Reading, parse
 from otel_logging.search.slices import Slicer
 
 SID = "CA" + "a1" * 16
@@ -93,7 +96,7 @@ def test_slices(lines, wanted):
 @given(lines=st.lists(lines(), min_size=1, max_size=3))
 def test_facts(lines):
     """What is counted of lines without JSON is what is counted with it."""
-    columns = LineFacts().of(lines)
+    columns = LineFacts().of(b"\n".join([*lines, b""]))
     if columns is None:
         return
     quickly, slowly = Digest(), Digest()
@@ -117,7 +120,7 @@ def test_no_broken_line_passes(line, place, other):
     place %= len(line)
     broken = line[:place] + other + line[place + 1 :]
     if b"\n" not in broken and (parse(broken) is None or not _strict(broken)):
-        assert LineFacts().of([broken]) is None
+        assert LineFacts().of(broken + b"\n") is None
 
 
 def _strict(line):
@@ -141,10 +144,71 @@ def test_usual_lines_need_no_json(monkeypatch):
     """What our own writers write is read without JSON, once what stands around the records is known."""
     slicer, facts = Slicer(), LineFacts()
     list(slicer.wanted(USUAL, (b"room-1",), "f"))
-    facts.of([USUAL])
+    facts.of(USUAL + b"\n")
     monkeypatch.setattr(json, "loads", lambda *_: pytest.fail("parsed"))
     ((record,),) = slicer.wanted(USUAL, (b"room-1",), "f")
     assert (record.call_sid, record.logger, record.body, record.severity) == ("room-1", "l", "שלום", 9)
-    assert facts.of([USUAL]).keys == ["room-1"]
+    assert [group.key for group in facts.of(USUAL + b"\n").groups] == ["room-1"]
     monkeypatch.undo()
     assert record.attributes == {"n": 7}
+
+
+NEAR_MISSES = (b"", b"\x00", b"\n", b",", b"\n,", b",{", b'"', b"\\", b"}", b"]", b"\xff", b"R", b"]}]}]}\n", b'"}')
+
+
+def test_no_broken_line_passes_among_whole_ones():
+    """Three usual lines with a damage at any place have facts only if all of them are JSON still."""
+    part = (USUAL + b"\n") * 3
+    facts = LineFacts()
+    assert facts.of(part).lines == 3
+    first = part.index(b"\n") // 2
+    for place in range(first, first + len(USUAL) + 2):
+        for other in NEAR_MISSES:
+            for gone in (0, 1):
+                damaged = part[:place] + other + part[place + gone :]
+                found = facts.of(damaged)
+                if found is not None:
+                    assert damaged.endswith(b"\n")
+                    lines = damaged.splitlines()
+                    assert all(parse(line) is not None and _strict(line) for line in lines)
+                    assert (found.lines, len(found.groups)) == (
+                        len(lines),
+                        sum(len(glance.facts(parse(line))) for line in lines),
+                    )
+
+
+def test_times_behind_what_sqlite_holds(tmp_path):
+    """A time that is no 63-bit number does not keep its part out of the index."""
+    logs = tmp_path / "logs"
+    logs.mkdir(mode=0o700)
+    (logs / "m-1-20240121T193000000000Z.jsonl").write_bytes((USUAL + b"\n").replace(b"1705865426000000000", b"9" * 19))
+    os.utime(logs / "m-1-20240121T193000000000Z.jsonl", (1, 1))
+    indexing.catch_up(tmp_path, Reading(tmp_path).files(LOGS), 2**62)
+    index = Index(tmp_path)
+    try:
+        assert [known.lines for known in index.files().values()] == [1]
+    finally:
+        index.close()
+
+
+HEAD, LAST = USUAL.partition(b'{"timeUnixNano"')[0], b"]}]}]}"
+
+
+@pytest.mark.parametrize(
+    "between", [b"", b",", b"\n", b"\n,", HEAD, LAST, LAST + b"\n", LAST + b"\n,", LAST + HEAD, b"\n" + HEAD]
+)
+def test_records_without_what_stands_around_them(between):
+    """Records behind one another have facts only if a line ends between them and another begins, or a comma stands there."""
+    record = USUAL[len(HEAD) : -len(LAST)]
+    facts = LineFacts()
+    assert facts.of(HEAD + record + LAST + b"\n" + HEAD + record + LAST + b"\n").lines == 2
+    found = facts.of(HEAD + record + between + record + LAST + b"\n")
+    assert (found is not None) == (between == b",")
+    for damaged in (
+        record + LAST + b"\n",
+        b"," + record + LAST + b"\n",
+        HEAD + record,
+        HEAD + record + b",",
+        HEAD + LAST + b"\n",
+    ):
+        assert facts.of(damaged) is None

@@ -75,7 +75,7 @@ class TestWhatItSaves:
         monkeypatch.setattr(index, "QUIET_SECONDS", -1)
         before = find_call(large.root, CALL).as_json()
         assert keeping.keep(large.root, retention.Limits(2**60, 2**60)).sealed == 1
-        monkeypatch.setattr(indexing._File, "_add", lambda *_: pytest.fail("indexed again"))
+        monkeypatch.setattr(indexing._File, "_write", lambda *_: pytest.fail("indexed again"))
         assert find_call(large.root, CALL).as_json() == before
 
 
