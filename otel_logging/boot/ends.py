@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from otel_logging import trouble
+from otel_logging import final, trouble
 from otel_logging.bridge.ledger import ledger
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ def install(
     _callbacks = _Callbacks(flush, close, after_fork, unsafe)
     if again:
         return
+    final.stand_by()
     atexit.register(_at_exit)
     if not _fork_hooked and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_in_child)  # cannot be taken back; it looks at _callbacks

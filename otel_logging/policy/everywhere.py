@@ -101,7 +101,7 @@ class Everywhere:
             self._first_look = _first_look(pieces)
             self.blind = False
         self._names: dict[str, str] = {}
-        self._spared = patterns.compiled(SPARED)
+        self._spared = patterns.Pattern(SPARED)
 
     def __bool__(self) -> bool:
         return bool(self._rules)

@@ -83,7 +83,7 @@ def held(matcher: Matcher, view: LogView) -> str:
         return f"{text}; there is none"
     if matcher.kind == "regex" and not matcher.negate and isinstance(value, str):
         pattern = patterns.translate("regex", str(matcher.value), case_insensitive=matcher.case_insensitive)
-        found = patterns.compiled(pattern).search(patterns.encodable(value))
+        found = patterns.Pattern(pattern).search(patterns.encodable(value))
         return f"{text} found {_short(found.group(0))}" if found else text
     return text if matcher.field.kind == "body" else f"{text}; it is {_short(value)}"
 

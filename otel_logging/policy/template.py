@@ -34,7 +34,7 @@ class Template:
     __slots__ = ("_find", "_reword", "parts", "pattern")
 
     def __init__(self, pattern: str, replacement: str, literal: Callable[[Any, str], str] | None = None) -> None:
-        made = patterns.compiled(pattern)
+        made = patterns.Pattern(pattern)
         self.pattern = pattern
         self._find: Callable[[str], Any] = made.finditer
         self.parts = tuple(_parts(replacement, made.groups, made.groupindex))

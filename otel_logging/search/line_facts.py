@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 # Records of whole lines, one after the other: the first of a line with what stands before it, the last one with what
 # stands behind it. From the first place on that is anything else, all is the last group. For `re`, "anything but this
-# character" is much quicker than all else that can be repeated, hence the search for the R of "logRecords".
+# character" is much quicker than all else that can be repeated, hence the search for the R of "logRecords". What may
+# stand behind the attributes begins as flags and ids do and has a limit: otherwise a text full of brackets would be
+# read from each of them to its end.
 _ROWS: Final = re.compile(
     rb'(?:(?<=,)|^((?:[^R]*R)+?ecords":\[))'
     rb'\{"timeUnixNano":"([1-9][0-9]{18})",(?:"observedTimeUnixNano":"[0-9]*",|)'
     rb'"severityNumber":([^"]*"severityText":"[^"]*)","body":\{"stringValue":"([^"]*)"\},"attributes":\['
-    rb'(?:\{"key":"call_sid","value":\{"stringValue":"([^"]*)"\}\}(?=[,\]])|(?=\{))((?:[^\]]*\])+?)([^}]*)'
+    rb'(?:\{"key":"call_sid","value":\{"stringValue":"([^"]*)"\}\}(?=[,\]])|(?=\{))((?:[^\]]*\])+?)(?=\}|,")([^}]{0,100})'
     rb"\}(?:,(?=\{)|\]\}\]\}\]\}\n)"
     rb"|(.+)",
     re.MULTILINE | re.DOTALL,
@@ -44,7 +46,7 @@ _PAIR: Final = (
     rb'\{"key":"[^"]*","value":\{"(?:stringValue":"[^"]*"|intValue":"-?[0-9]+"|boolValue":(?:true|false)'
     rb'|doubleValue":-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\}\}'
 )
-_TAIL: Final = re.compile(rb"(?:%b)?(?:,%b)*\]" % (_PAIR, _PAIR))
+_TAIL: Final = re.compile(rb"(?:" + _PAIR + rb")?(?:," + _PAIR + rb")*\]")
 _LEVEL: Final = re.compile(rb'([1-9]|1[0-9]|2[0-4]),"severityText":"[^"]*')
 _CONTEXT: Final = re.compile(rb'(?:,"flags":(?:0|[1-9][0-9]*))?(?:,"traceId":"([^"]*)")?(?:,"spanId":"([^"]*)")?')
 _NO_CONTROLS: Final = bytes(92 if code < 32 else code for code in range(256))  # backslashes instead

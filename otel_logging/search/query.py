@@ -206,22 +206,15 @@ def _compiled(pattern: str) -> Callable[[str], bool] | None:
     """RE2, as in policies: callers and models wrote what is searched, so no pattern may take more than linear time."""
     if not pattern:
         return None
-    import re2
+    from otel_logging.policy import patterns
 
-    options = re2.Options()
-    options.log_errors = False  # it would print to stderr; the sentence below says it better
     try:
-        made = re2.compile(pattern, options=options)
-    except (re2.error, UnicodeError) as error:
-        reason = error.args[0] if isinstance(error, re2.error) and error.args else error
-        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise BadQuery(f"--grep {pattern!r} is no regular expression (RE2): {text}") from None
+        made = patterns.Pattern(pattern)
+    except patterns.BadPattern as error:
+        raise BadQuery(f"--grep {pattern!r} is no regular expression (RE2): {error}") from None
 
     def found(text: str) -> bool:
-        try:
-            return made.search(text) is not None
-        except UnicodeEncodeError:  # a lone surrogate, which RE2's UTF-8 cannot carry
-            return made.search(text.encode("utf-8", "replace").decode()) is not None
+        return made.search(patterns.encodable(text)) is not None
 
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import pathlib
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -126,7 +128,7 @@ class TestPatternSet:
     def test_hostile_text_is_matched_in_linear_time(self, pattern):
         """Patterns that make backtracking engines explode: ten times the text is not much more than ten times the work."""
         searched = PatternSet([pattern])
-        replaced = patterns.compiled(pattern)
+        replaced = patterns.Pattern(pattern)
 
         def work(size):
             text = "a" * size + "!"
@@ -138,3 +140,51 @@ class TestPatternSet:
         work(1000)
         small, large = (min(work(size) for _ in range(5)) for size in (10_000, 100_000))
         assert large < 50 * small  # 10 where the work is linear, 100 where it is quadratic
+
+
+SEARCHING_AT_THE_END = """
+import threading
+from otel_logging.policy import patterns
+
+scan, one = patterns.PatternSet([f"a{number}.*b" for number in range(20)]), patterns.Pattern("a.*b")
+begun = threading.Barrier(3)
+
+def search(work):
+    begun.wait()
+    while True:
+        work("a1" * 20_000)
+
+threading.Thread(target=search, args=(scan.search,), daemon=True).start()
+threading.Thread(target=search, args=(one.search,), daemon=True).start()
+begun.wait()
+"""
+
+
+def test_a_thread_that_searches_when_the_interpreter_ends():
+    """A daemon thread in RE2 does not turn the end of the process into an abort: C++ forbids how Python ends it."""
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", SEARCHING_AT_THE_END], capture_output=True, check=False, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+DELIVERED_AT_THE_END = """
+import logging, sys
+import otel_logging
+from otel_logging.policy import patterns
+
+patterns._wait = lambda: print("waited")
+otel_logging.configure(logs_exporter="local", store=sys.argv[1], log_console="off", blrp_schedule_delay=60_000)
+with otel_logging.call("CA" + "1" * 32):
+    for number in range(100):
+        logging.getLogger("server").warning(f"caller {chr(97 + number % 26) * (number // 26 + 1)} said something new")
+"""
+
+
+def test_what_is_delivered_at_the_end_is_searched_before(tmp_path):
+    """Records that are delivered when the process ends are looked at without any wait: the last comes last."""
+    command = [sys.executable, "-c", DELIVERED_AT_THE_END, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert b"said something new" in b"".join(file.read_bytes() for file in (tmp_path / "logs").iterdir())
