@@ -166,14 +166,11 @@ class Recorder:
             # Rings of calls that nobody holds any more have gone without a word.
             total = self._total
             total.add(sum(ring.weight() for ring in rings) - total.bytes)
-            while total.bytes > total.most * 0.9:
-                ages = sorted((age, number) for number, ring in enumerate(rings) if (age := ring.oldest()) is not None)
-                if not ages:
+            ages = sorted([(age, number) for number, ring in enumerate(rings) for age in ring.ages()])
+            for _, number in ages:
+                if total.bytes <= total.most * 0.9:
                     return
-                for _, number in ages[: len(ages) // 8 + 1]:
-                    rings[number].give_up_oldest()
-                    if total.bytes <= total.most * 0.9:
-                        return
+                rings[number].give_up_oldest()
         finally:
             self._room_lock.release()
 

@@ -219,10 +219,10 @@ class Ring:
         self._chunks.appendleft(left)
         return gone
 
-    def oldest(self) -> int | None:
-        """The time of the oldest counted entry."""
+    def ages(self) -> list[int]:
+        """The times of the oldest entries of what `give_up_oldest` gives up when it is called again and again."""
         with self._lock:
-            return _oldest(self._chunks[0]) if self._chunks else None
+            return [chunk.fields[0] for chunk in self._chunks]
 
     def give_up_oldest(self) -> None:
         """Forget the oldest chunk: the process needs the room."""
@@ -238,7 +238,7 @@ class Ring:
     def weight(self) -> int:
         """The bytes of memory that the counted entries take."""
         with self._lock:
-            return sum(chunk.memory for chunk in self._chunks)
+            return sum([chunk.memory for chunk in self._chunks])
 
     def copy(self) -> list[Entry]:
         """All entries in the order of their times."""
@@ -320,7 +320,7 @@ def _oldest(chunk: Chunk) -> int:
 def _chunk(fields: tuple[Any, ...], *, rich: bool) -> Chunk:
     """Count entries, some of which have extras if they are `rich`.
 
-    All texts at once, which costs half of one by one; one emoji makes four bytes of all of them.
+    All texts at once, which costs half of one by one.
     """
     texts = fields[1::WIDTH]
     count = len(texts)
@@ -330,7 +330,7 @@ def _chunk(fields: tuple[Any, ...], *, rich: bool) -> Chunk:
         content, memory = _weigh(texts)
     else:
         content = len(text)
-        memory = _TEXT * count + (content if text.isascii() else getsizeof(text))
+        memory = _TEXT * count + (content if text.isascii() else _wide(texts, text))
     if rich:
         sites = fields[2::WIDTH]
         if sites.count(sites[0]) == count and not sites[0][4]:
@@ -342,6 +342,15 @@ def _chunk(fields: tuple[Any, ...], *, rich: bool) -> Chunk:
                 memory += more + 150 * len(site[4])
     made: Chunk = _made(Chunk, (fields, count, content + PER_RECORD * count, memory + OVERHEAD * count))
     return made
+
+
+def _wide(texts: tuple[Any, ...], text: str) -> int:
+    """Bytes that characters take where not all are ASCII: in each text all take what the widest needs.
+
+    An estimate: texts of ASCII and others as long on average, and the widest of all in each of the others.
+    """
+    plain = sum(map(str.isascii, texts))
+    return (getsizeof(text) * (len(texts) - plain) + len(text) * plain) // len(texts)
 
 
 def _weigh(texts: tuple[Any, ...]) -> tuple[int, int]:
