@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import store_maker
 
-TURNS = 15
+TURNS = 25
 SAMPLE = 64 * 1024 * 1024  # bytes of lines that are parsed for comparison
 
 
@@ -76,12 +76,16 @@ def _indexing(store: Path, records: int) -> dict[str, float]:
     from otel_logging.search.files import LOGS
     from otel_logging.search.reading import Reading
 
-    parsing = min(_parsing(store), _parsing(store))
-    files = Reading(store).files(LOGS)
-    began = time.process_time()
-    indexing.catch_up(store, files, 2**62)
-    spent = time.process_time() - began
-    size = sum(path.stat().st_size for path in store.iterdir() if path.name.startswith("index.db"))
+    parsing = spent = 1e9
+    for _ in range(3):
+        for path in store.glob("index.db*"):
+            path.unlink()
+        parsing = min(parsing, _parsing(store))
+        files = Reading(store).files(LOGS)
+        began = time.process_time()
+        indexing.catch_up(store, files, 2**62)
+        spent = min(spent, time.process_time() - began)
+    size = sum(path.stat().st_size for path in store.glob("index.db*"))
     return {"store.index": spent / records / parsing, "store.index.size": size / records}
 
 
@@ -118,7 +122,7 @@ def _text(store: Path, environ: dict[str, str]) -> dict[str, float]:
     ours = _command(store, "search", store_maker.NEEDLE, "--limit", "10")
     theirs = [ripgrep, "--fixed-strings", "--ignore-case", "--count", store_maker.NEEDLE, str(store / "logs")]
     least = {"ours": 1e9, "theirs": 1e9}
-    for _ in range(5):
+    for _ in range(15):
         for name, command in (("ours", ours), ("theirs", theirs)):
             began = time.perf_counter()
             subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
