@@ -1,7 +1,7 @@
 """Regular expressions, all of them RE2: message text comes from callers and models, so matching must be linear.
 
-A `PatternSet` finds in one scan which of many patterns a text matches. Nothing else in the product may import `re2`,
-and nothing in here knows what a policy is.
+A `PatternSet` finds in one scan which of many patterns a text matches. Nothing else in the product may import `re2`
+for policies, and nothing in here knows what a policy is.
 
 RE2 lets other threads run while it searches. A daemon thread that comes back from there when the interpreter has ended
 takes the process down with "terminate called" and SIGABRT, up to Python 3.13: Python ends such a thread by unwinding

@@ -206,15 +206,22 @@ def _compiled(pattern: str) -> Callable[[str], bool] | None:
     """RE2, as in policies: callers and models wrote what is searched, so no pattern may take more than linear time."""
     if not pattern:
         return None
-    from otel_logging.policy import patterns
+    import re2
 
+    options = re2.Options()
+    options.log_errors = False  # it would print to stderr; the sentence below says it better
     try:
-        made = patterns.Pattern(pattern)
-    except patterns.BadPattern as error:
-        raise BadQuery(f"--grep {pattern!r} is no regular expression (RE2): {error}") from None
+        made = re2.compile(pattern, options=options)
+    except (re2.error, UnicodeError) as error:
+        reason = error.args[0] if isinstance(error, re2.error) and error.args else error
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise BadQuery(f"--grep {pattern!r} is no regular expression (RE2): {text}") from None
 
     def found(text: str) -> bool:
-        return made.search(patterns.encodable(text)) is not None
+        try:
+            return made.search(text) is not None
+        except UnicodeEncodeError:  # a lone surrogate, which RE2's UTF-8 cannot carry
+            return made.search(text.encode("utf-8", "replace").decode()) is not None
 
     return found
 
