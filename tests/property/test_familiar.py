@@ -10,9 +10,8 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from kept_records import Kept, records_of
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
 
 import otel_logging
@@ -20,7 +19,6 @@ from otel_logging.bridge import direct, gate, late
 from otel_logging.bridge.ledger import Ledger
 from otel_logging.bridge.pipeline import Pipeline
 from otel_logging.bridge.sampling import SamplingLogRecordProcessor, read_policies
-from otel_logging.export import wire
 from otel_logging.export.batch import BatchingProcessor
 from otel_logging.export.console import Console
 
@@ -59,30 +57,6 @@ MESSAGES = st.one_of(
 )
 
 
-class _Sent:
-    def __init__(self):
-        self.bytes = []
-
-    def export(self, batch):
-        self.bytes.append(wire.encode(list(batch)))
-        return LogRecordExportResult.SUCCESS
-
-    def shutdown(self):
-        """Nothing to do."""
-
-
-def _records(sent):
-    found = []
-    for blob in sent.bytes:
-        for resource in ExportLogsServiceRequest.FromString(blob).resource_logs:
-            for group in resource.scope_logs:
-                for record in group.log_records:
-                    record.observed_time_unix_nano = record.time_unix_nano = 0
-                    record.attributes.sort(key=lambda pair: pair.key)
-                    found.append((str(group.scope), str(record)))
-    return found
-
-
 @pytest.fixture(scope="module")
 def log():
     logger = logging.getLogger(NAME)
@@ -96,7 +70,7 @@ def log():
 def _all(log, messages, privacy, *, quick, alone, json):
     """What the console shows and what is sent, and the books, of these messages."""
     log.handlers.clear()
-    policies, books, sent = POLICIES[privacy], Ledger(), _Sent()
+    policies, books, sent = POLICIES[privacy], Ledger(), Kept()
     stream, queue = io.StringIO(), None
     if alone:
         pipeline = Pipeline(policies=policies, books=books)
@@ -120,7 +94,7 @@ def _all(log, messages, privacy, *, quick, alone, json):
     assert queue is None or queue.close()
     found = books.snapshot()
     assert found["created"] == found["exported"] + sum(found["dropped"].values())
-    return MOMENT.sub("", stream.getvalue()), _records(sent), found
+    return MOMENT.sub("", stream.getvalue()), records_of(sent), found
 
 
 @settings(max_examples=200, deadline=None)

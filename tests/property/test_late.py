@@ -6,14 +6,12 @@ import contextlib
 import io
 import logging
 import re
-import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from kept_records import Kept, odd_record, records_of
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
-from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -22,7 +20,6 @@ from otel_logging.bridge import direct, gate, late, scope
 from otel_logging.bridge.ledger import Ledger
 from otel_logging.bridge.pipeline import Pipeline
 from otel_logging.bridge.sampling import SamplingLogRecordProcessor, read_policies
-from otel_logging.export import wire
 from otel_logging.export.batch import BatchingProcessor
 from otel_logging.export.console import Console
 
@@ -63,20 +60,8 @@ MESSAGES = st.one_of(
 )
 
 
-class _Kept:
-    def __init__(self):
-        self.bytes = []
-
-    def export(self, batch):
-        self.bytes.append(wire.encode(list(batch)))
-        return LogRecordExportResult.SUCCESS
-
-    def shutdown(self):
-        """Nothing to do."""
-
-
 def _made(policies, *, taken_late, most=128):
-    books, kept = Ledger(), _Kept()
+    books, kept = Ledger(), Kept()
     provider = LoggerProvider(resource=Resource({"service.name": "s"}), shutdown_on_exit=False)
     queue = BatchingProcessor(kept, books)
     provider.add_log_record_processor(SamplingLogRecordProcessor(queue, policies))
@@ -89,20 +74,6 @@ def _made(policies, *, taken_late, most=128):
     return pipeline, queue, kept
 
 
-def _records(kept):
-    """What arrived, in order: of each record all that it says, but for when we saw it."""
-    found = []
-    for blob in kept.bytes:
-        for resource in ExportLogsServiceRequest.FromString(blob).resource_logs:
-            for group in resource.scope_logs:
-                for record in group.log_records:
-                    assert record.observed_time_unix_nano > 0
-                    record.observed_time_unix_nano = record.time_unix_nano = 0
-                    record.attributes.sort(key=lambda pair: pair.key)
-                    found.append((str(resource.resource), str(group.scope), str(record)))
-    return found
-
-
 @contextlib.contextmanager
 def _around(sid, bound, *, in_span):
     with contextlib.ExitStack() as stack:
@@ -111,26 +82,6 @@ def _around(sid, bound, *, in_span):
         if sid is not None:
             stack.enter_context(otel_logging.call(sid, **bound))
         yield
-
-
-def _record(name, level, message, extras, odd):
-    msg, args = message
-    record = logging.LogRecord(name, level, "/app/média.py" if odd == "path" else "/app/media.py", 12, msg, args, None)
-    record.__dict__.update(extras)
-    if odd == "exception":
-        try:
-            raise ValueError("bad")
-        except ValueError:
-            record.exc_info = sys.exc_info()
-    elif odd == "stack":
-        record.stack_info = "Stack (most recent call last):"
-    elif odd == "time":
-        record.created = -1.0
-    elif odd == "level":
-        record.levelno = "high"
-    elif odd == "fields":
-        del record.__dict__["process"]
-    return record
 
 
 @settings(max_examples=300, deadline=None)
@@ -151,11 +102,11 @@ def test_a_record_says_the_same_late(level, message, extras, odd, sid, bound, in
     with _around(sid, bound, in_span=in_span):
         for taken_late in (True, False):
             pipeline, queue, kept = _made(POLICIES[privacy], taken_late=taken_late, most=most)
-            pipeline.handle(_record(NAME, level, message, extras, odd), judged=True)
+            pipeline.handle(odd_record(NAME, level, message, extras, odd), judged=True)
             assert queue.close()
             books = pipeline.books.snapshot()
             assert books["created"] == books["exported"] + sum(books["dropped"].values()) == 1
-            said.append(_records(kept))
+            said.append(records_of(kept))
     assert said[0] == said[1]
 
 
@@ -183,7 +134,7 @@ def _by_the_gate(pipeline, queue, kept, log_it, monkeypatch):
     finally:
         gate.uninstall()
     assert queue.close()
-    return _records(kept), len(given)
+    return records_of(kept), len(given)
 
 
 def _both(log_it, monkeypatch, privacy="secrets"):
@@ -392,14 +343,14 @@ def test_what_the_stream_logs_is_our_own_and_a_broken_one_is_counted(log, monkey
 def test_changes_after_the_call_change_nothing(log, monkeypatch):
     """Promise 3: a record says what was so when it was logged: text, call, trace."""
     pipeline, queue, kept = _made(POLICIES["secrets"], taken_late=True)
-    record = _record(NAME, 20, ("turn %d", (3,)), {"turn": 3}, None)
+    record = odd_record(NAME, 20, ("turn %d", (3,)), {"turn": 3}, None)
     with otel_logging.call("room-late-test"):
         assert pipeline.late.take(record)
         record.msg, record.args, record.levelname, record.turn = "other", (), "\x1b[32mINFO", 4
         record.message = "other"
         scope.current.get().bind(lane=9)
     assert queue.close()
-    ((_, _, said),) = _records(kept)
+    ((_, _, said),) = records_of(kept)
     assert "turn 3" in said
     assert "room-late-test" in said
     assert [word for word in ("other", "lane", "32m") if word in said] == []

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kept_records import odd_record
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
@@ -68,30 +67,6 @@ MESSAGES = st.one_of(
 SIDS = st.sampled_from([None, "CA" + "1" * 32, "room-7"])
 
 
-def _record(name, level, message, extras, odd):
-    msg, args = message
-    record = logging.LogRecord(
-        name, level, "/app/server/média.py" if odd == "path" else "/app/media.py", 12, msg, args, None, "f"
-    )
-    record.__dict__.update(extras)
-    if odd == "exception":
-        try:
-            raise ValueError("bad")
-        except ValueError:
-            record.exc_info = sys.exc_info()
-    elif odd == "stack":
-        record.stack_info = "Stack (most recent call last):"
-    elif odd == "exc_text":
-        record.exc_text = "Traceback"
-    elif odd == "time":
-        record.created = -1.0
-    elif odd == "level":
-        record.levelno = "high"
-    elif odd == "fields":
-        del record.__dict__["process"]
-    return record
-
-
 def _long(pipeline, record, call):
     short, ordinary.log_record = ordinary.log_record, lambda *_: None
     try:
@@ -134,9 +109,9 @@ def test_the_short_way_says_what_the_long_way_says_or_nothing(
     try:
         with otel_logging.call(sid) if sid else otel_logging.call("CA" + "2" * 32, lane="x"):
             call = scope.current.get()
-            short = ordinary.log_record(_record(name, level, message, extras, odd), call, policies, most)
+            short = ordinary.log_record(odd_record(name, level, message, extras, odd), call, policies, most)
             if short is not None:
-                again = _record(name, level, message, extras, odd)
+                again = odd_record(name, level, message, extras, odd)
                 again.created = short.timestamp / 1e9
                 expected = _said(_long(pipeline, again, call))
                 found = _said(short)
@@ -151,7 +126,7 @@ def test_the_short_way_says_what_the_long_way_says_or_nothing(
 @pytest.mark.parametrize("sid", [None, "CA" + "1" * 32])
 def test_what_services_log_goes_the_short_way(extras, sid):
     """A short way that nothing takes would be no use: ordinary records take it, with extras and in calls."""
-    record = _record("server.media", 20, ("turn %d of %s", (3, "the call")), extras, None)
+    record = odd_record("server.media", 20, ("turn %d of %s", (3, "the call")), extras, None)
     with otel_logging.call(sid) if sid else contextlib.nullcontext():
         made = ordinary.log_record(record, scope.current.get(), POLICIES["secrets"], 128)
     assert made is not None
@@ -161,7 +136,7 @@ def test_what_services_log_goes_the_short_way(extras, sid):
 @pytest.mark.parametrize("odd", ["exception", "stack", "exc_text", "time", "level", "fields"])
 def test_what_is_not_ordinary_goes_the_long_way(odd):
     """Whatever is special about a record is decided in one place only."""
-    record = _record("server.media", 20, ("turn", ()), {}, odd)
+    record = odd_record("server.media", 20, ("turn", ()), {}, odd)
     assert ordinary.log_record(record, None, POLICIES["secrets"], 128) is None
 
 
@@ -169,7 +144,9 @@ def test_a_secret_is_not_ordinary():
     """Privacy: a record in which a policy may have something to change goes where it is changed."""
     for extras in ({}, {"note": SECRET}, {"password": "hunter2"}):
         text = "hello" if extras else SECRET
-        assert ordinary.log_record(_record("a", 20, (text, ()), extras, None), None, POLICIES["secrets"], 128) is None
+        assert (
+            ordinary.log_record(odd_record("a", 20, (text, ()), extras, None), None, POLICIES["secrets"], 128) is None
+        )
 
 
 class _Seen(LogRecordProcessor):
@@ -217,7 +194,7 @@ def _pipeline(*, foreign, straight, limits=None):
 
 def _bytes_by(**how):
     pipeline, queue, kept, seen = _pipeline(**how)
-    record = _record("server.media", 20, ("turn %d", (3,)), {"turn": 3, "voice": "alloy"}, None)
+    record = odd_record("server.media", 20, ("turn %d", (3,)), {"turn": 3, "voice": "alloy"}, None)
     pipeline.handle(record, judged=True)
     assert queue.close()
     assert pipeline.books.snapshot()["exported"] == 1
@@ -260,7 +237,7 @@ def test_limits_of_the_provider_hold_on_the_short_way():
     for limits in (LogRecordLimits(max_log_record_attributes=2), LogRecordLimits(max_log_record_attribute_length=3)):
         pipeline, queue, kept, _ = _pipeline(foreign=False, straight=True, limits=limits)
         pipeline.most_attributes = None
-        pipeline.handle(_record("a", 20, ("turn", ()), {"voice": "alloy"}, None), judged=True)
+        pipeline.handle(odd_record("a", 20, ("turn", ()), {"voice": "alloy"}, None), judged=True)
         assert queue.close()
         ((readable,),) = kept.batches
         attributes = readable.log_record.attributes
