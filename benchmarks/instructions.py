@@ -4,13 +4,15 @@ Each path runs N and 2N times between two marks in one process under callgrind; 
 record costs, loop included, start-up and first times not. `benchmarks/instructions.json` is the record: what the paths
 cost when it was written, and with which Python; `--write` writes it anew.
 
-Counts are those of the machine's own code. Another build or version of Python has others; ratios travel better.
+Without Python's garbage collector, whose runs are too rare for so few records. Counts are those of the machine's own
+code. Another build or version of Python has others; ratios travel better.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import itertools
 import json
 import logging
@@ -81,9 +83,13 @@ def _count(work: Callable[[int], None], count: int, flush: Callable[[], object] 
     for times in (2 * count if flush else LEARN, count, 2 * count):
         if flush is not None:
             flush()
+        # One collection of everything costs as much as all that is counted, and falls on one path or another.
+        gc.collect()
+        gc.disable()
         os.getpriority(os.PRIO_PROCESS, 0)
         work(times)
         os.getpriority(os.PRIO_PROCESS, 0)
+        gc.enable()
 
 
 @contextlib.contextmanager
