@@ -95,7 +95,6 @@ _AT_FIRST_SIGHT: Final = """try:
     if texts is not None and not kwargs and not self.disabled:
         try:
             call = _current()
-            shape = None
             if call is not None:
                 if args:
                     line = call.memory.templates.get(msg)
@@ -132,7 +131,7 @@ _AT_FIRST_SIGHT: Final = """try:
                     else:
                         fate, text = kind.judge(args)
                 else:
-                    if shape is None:
+                    if call is None:
                         shape = msg.encode().translate(_alike)
                     fate = kind = texts.get(msg) if texts else None
                     if fate is None:
