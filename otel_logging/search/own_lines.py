@@ -34,6 +34,7 @@ _NUMBERS: Final = {str(number).encode(): number for number in range(1, 25)}
 _CALL: Final = b"call_sid"
 _LOGGER: Final = b"logger.name"
 _HEX: Final = b"0123456789abcdef"
+_NO_TIME: Final = b"0" * 19  # then it is the time when the record was seen
 
 
 def records_of(pieces: list[bytes], owner: Owner, source: str) -> list[Record]:
@@ -67,6 +68,7 @@ def _usual(rows: list[tuple[bytes, ...]]) -> bool:
         or any(pairs.count(b'"' + name + b'"') != pairs.count(_named(name)) for name in (_CALL, _LOGGER))
         or not _NUMBERS.keys() >= set(numbers)
         or set(map(len, times)) != {19}
+        or _NO_TIME in times
         or not set(map(len, seens)) <= {0, 19}
         or not b"".join([*times, *seens]).isdigit()
         or not set(map(len, traces)) <= {0, 32}

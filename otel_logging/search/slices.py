@@ -58,8 +58,9 @@ class Slicer:
                 end = part.find(b"\n", hit)
                 end = len(part) if end < 0 else end
                 before, owner = owner, self._owner_of(part, start, end)
-                if owner is not before and pieces:
-                    yield from self._made_of(pieces, lines, before, source)
+                if owner is not before:
+                    if pieces:
+                        yield from self._made_of(pieces, lines, before, source)
                     pieces, lines = [], []
                 line = (start, part[start:end])
                 if owner is None:

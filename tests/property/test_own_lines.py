@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_logging.search import glance, indexing, otlp
+from otel_logging.search import glance, indexing, otlp, own_lines
 from otel_logging.search.digest import Digest
 from otel_logging.search.files import LOGS
 from otel_logging.search.index import Index
@@ -212,3 +212,30 @@ def test_records_without_what_stands_around_them(between):
         HEAD + LAST + b"\n",
     ):
         assert facts.of(damaged) is None
+
+
+def test_a_time_of_nothing_but_zeros():
+    """A record without a time of its own has the time when it was seen, however many zeros its own is written with."""
+    record = {
+        "timeUnixNano": "0" * 19, "observedTimeUnixNano": "1705865426000150000", "severityNumber": 9, "severityText": "INFO",
+        "body": {"stringValue": "tick"}, "attributes": [{"key": "call_sid", "value": {"stringValue": SID}}],
+    }  # fmt: skip
+    piece = json.dumps(record, separators=(",", ":")).encode()
+    (made,) = own_lines.records_of([piece], otlp.Owner({}, "m", "s"), "f")
+    assert made.as_dict() == otlp.record_of(record, otlp.Owner({}, "m", "s"), "f").as_dict()
+
+
+def test_unusual_lines_keep_their_place():
+    """A line that was looked at for what stands around its records does not come back behind a later one."""
+
+    def line(service, *scopes):
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+        scoped = [{"scope": {"name": "s"}, "logRecords": records} for records in scopes]
+        payload = {"resourceLogs": [{"resource": resource, "scopeLogs": scoped}]}
+        return json.dumps(payload, separators=(",", ":")).encode()
+
+    plain, number = {"timeUnixNano": "1"}, {"timeUnixNano": 3, "severityText": "wanted"}
+    lines = [line("wanted", [plain]), line("m", [plain], [number]), line("m", [plain, number])]
+    part = b"\n".join([*lines, b""])
+    places = [one[0] for one in Slicer().wanted(part, (b"wanted",), "f") if isinstance(one, tuple)]
+    assert places == sorted(places)
