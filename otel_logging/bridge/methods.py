@@ -18,7 +18,7 @@ import functools
 import logging
 import os
 import threading
-from time import time_ns
+from time import time
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,16 +76,17 @@ if not seen:
     if _late is not None and _late(self, {level}, msg, args, kwargs):
         return"""
 
-_REMEMBER: Final = """ring = {memory}.ring
-context = _context()
+_REMEMBER: Final = """context = _context()
 now = _now()
-pending = ring.pending
 if {place}.context is context and {place}.logger is self:
+    pending = {place}.pending
     pending += (now, {text}, {place}.site)  # no call since it was compared, and so no other thread
 else:
+    ring = {memory}.ring
+    pending = ring.pending
     pending += (now, {text}, ring.site({place}, self, context, {why}, {template}))
-if len(pending) >= ring.full:
-    _roll(ring)"""
+if len(pending) >= {place}.full:
+    _roll({memory}.ring)"""
 
 _AT_FIRST_SIGHT: Final = """try:
         texts = self.{mark}
@@ -113,7 +114,8 @@ _AT_FIRST_SIGHT: Final = """try:
                             line.tally.n += 1
                             return
                     if type(msg) is str:
-                        shape = msg.encode().translate(_alike)
+                        raw = msg.encode()
+                        shape = raw.translate(_alike)
                         line = memory.shapes.get(shape)
                         if line is not None and (not line.rated or _clock() < line.tally.until):
                             {shaped}
@@ -132,11 +134,12 @@ _AT_FIRST_SIGHT: Final = """try:
                         fate, text = kind.judge(args)
                 else:
                     if call is None:
-                        shape = msg.encode().translate(_alike)
+                        raw = msg.encode()
+                        shape = raw.translate(_alike)
                     fate = kind = texts.get(msg) if texts else None
                     if fate is None:
                         fate = _fate_of(shape)
-                    text = msg
+                    text = raw
                 memory = _outside if call is None else call.memory
                 page = memory.page
                 if fate is not None and page is not None:
@@ -188,6 +191,7 @@ if (
     and len(msg) <= {longest} and not self.disabled
 ):
     try:
+        place = memory.ring.below
         {remember}
         return
     except AttributeError:
@@ -218,7 +222,7 @@ _names: Final[dict[str, Any]] = {
     "_familiar": None,
     "_late": None,
     "_meet": None,
-    "_now": time_ns,
+    "_now": time,
     "_outside": suppressed.outside,
     "_roll": _no_ring,
     "_fate_of": {}.get,
@@ -259,14 +263,14 @@ def _compiled(name: str, *, remembers: bool) -> CodeType:
             whole = "type(number) is int"  # as only such ones are kept
             constant = _remember(28, "memory", "line", "msg", "line.tally.fate.why", "None")
             numbers = _remember(28, "call.memory", "line", "number", "line.tally.fate.why", "msg")
-            shaped = _remember(28, "memory", "line", "msg", "line.tally.fate.why", "None")
+            shaped = _remember(28, "memory", "line", "raw", "line.tally.fate.why", "None")
             text = _remember(4, "memory", "tally", "text", "fate.why", "None")
             remember = _indented(24, _REMEMBER_IF_IN_CALL.format(text=text))
         first = _AT_FIRST_SIGHT.format(
             mark=_MARK, whole=whole, constant=constant, numbers=numbers, shaped=shaped, remember=remember
         )
     elif name == "debug":
-        keep = _remember(8, "memory", "ring.below", "msg", "_below_debug", "None")
+        keep = _remember(8, "memory", "place", "msg", "_below_debug", "None")
         remember = _BELOW.format(longest=LONGEST, remember=keep) if remembers else "return"
         first = _BELOW_AT_FIRST_SIGHT.format(silent=_SILENT, remember=_indented(8, remember))
     elif name == "log":

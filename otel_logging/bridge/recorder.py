@@ -12,6 +12,7 @@ import os
 import threading
 import time
 import weakref
+from time import time as seconds
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,9 +21,11 @@ from otel_logging.bridge import entries, fates, replay, translate
 from otel_logging.bridge import memory as memories
 from otel_logging.bridge.background import Background
 from otel_logging.bridge.budget import Minute
+from otel_logging.bridge.chunk import PER_RECORD, Entry
 from otel_logging.bridge.place import NO_IDS
 from otel_logging.bridge.replay import About
-from otel_logging.bridge.ring import PER_RECORD, WIDTH, Entry, Ring, Total
+from otel_logging.bridge.ring import Ring
+from otel_logging.bridge.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,11 +92,8 @@ class Recorder:
     def _begin(self) -> None:
         self.over_budget = 0
         books = self._pipeline.books
-        self._total = Total(self._config.bytes_per_process, lambda entries: books.evicted("ring", entries))
+        self._room = Room(self._config.bytes_per_process, lambda entries: books.evicted("ring", entries))
         self._minute = Minute(self._config.replay_bytes_per_minute)
-        self._rings: weakref.WeakSet[Ring] = weakref.WeakSet()
-        self._rings_lock = threading.RLock()
-        self._room_lock = threading.RLock()
 
     def listens(self, logger: logging.Logger) -> bool:
         """Whether messages of this logger that are below its level are remembered: not those of quiet libraries."""
@@ -114,7 +114,7 @@ class Recorder:
     def _fast_remember(self) -> Callable[..., None]:
         # A closure: attribute look-ups on `self` would be a fifth of the whole cost. No lock: see `ring`. What the gate
         # knows for a frame it remembers itself, with the same line of code.
-        now, context, no_ring, roll, unusual = time_ns, entries.context_getter(), self._ring_of, self.roll, _unusual
+        now, context, no_ring, roll, unusual = seconds, entries.context_getter(), self._ring_of, self.roll, _unusual
 
         def remember(
             memory: CallMemory, name: str, level: int, text: str, kwargs: Mapping[str, Any], reason: str | None
@@ -140,12 +140,10 @@ class Recorder:
         with memory.lock:
             ring: Ring | None = memory.ring
             if ring is None:
-                ring = Ring(memory, self._total, self._config.records_per_call, self._config.bytes_per_call)
-                with self._rings_lock:
-                    self._rings.add(ring)
-                    # What is not rolled yet is not counted: with many calls at once it must stay little.
-                    most = WIDTH * max(1, self._config.bytes_per_process // (_UNCOUNTED * len(self._rings)))
-                    ring.full = min(ring.full, most)
+                config = self._config
+                # What is not rolled yet is not counted: with many calls at once it must stay little.
+                together = config.bytes_per_process // (_UNCOUNTED * (self._room.number + 1))
+                ring = Ring(memory, self._room, config.records_per_call, config.bytes_per_call, together)
                 memory.ring = ring
             return ring
 
@@ -153,30 +151,9 @@ class Recorder:
         """Count what was added to a ring, and make room for it. Never raises."""
         try:
             if ring.roll():
-                self._make_room()
+                self._room.make()
         except Exception as error:
             trouble.report("recorder", f"remembered records could not be counted: {type(error).__name__}: {error}")
-
-    def _make_room(self) -> None:
-        """The process remembers too much: the oldest goes, of whichever call, until a tenth is free again."""
-        if not self._room_lock.acquire(blocking=False):
-            return  # another thread is at it
-        try:
-            rings = self._all_rings()
-            # Rings of calls that nobody holds any more have gone without a word.
-            total = self._total
-            total.add(sum(ring.weight() for ring in rings) - total.bytes)
-            ages = sorted([(age, number) for number, ring in enumerate(rings) for age in ring.ages()])
-            for _, number in ages:
-                if total.bytes <= total.most * 0.9:
-                    return
-                rings[number].give_up_oldest()
-        finally:
-            self._room_lock.release()
-
-    def _all_rings(self) -> list[Ring]:
-        with self._rings_lock:
-            return list(self._rings)
 
     def saw(self, memory: CallMemory, record: logging.LogRecord) -> None:
         """A record of the call is about to be sent; it may be one that triggers."""
@@ -380,11 +357,11 @@ class Recorder:
 
     def stats(self) -> dict[str, int]:
         """Figures that are no part of the balance: what is remembered now, and what became of the rest."""
-        rings = self._all_rings()
+        rings = self._room.rings()
         return {
             "remembered": sum(len(ring) for ring in rings),
-            "remembered_bytes": self._total.bytes,
-            "evicted": self._total.evicted,
+            "remembered_bytes": self._room.bytes,
+            "evicted": self._room.evicted,
             "over_budget": self.over_budget,
         }
 
@@ -395,13 +372,13 @@ class Recorder:
     def close(self) -> None:
         """Forget everything and listen no more."""
         self._unlisten()
-        for ring in self._all_rings():
+        for ring in self._room.rings():
             ring.forget()
             _let_go(ring)
 
     def after_fork_in_child(self) -> None:
         """What the parent remembers is the parent's to give back."""
-        for ring in list(self._rings):
+        for ring in self._room.rings_after_fork():
             if (memory := _let_go(ring)) is not None:
                 memory.lock = threading.RLock()  # a thread that did not come along may have held it
         self._begin()
@@ -421,6 +398,7 @@ def _count(memory: CallMemory, recovered: int) -> None:
 def _let_go(ring: Ring) -> CallMemory | None:
     memory = ring.memory()
     if memory is not None:
+        fates.let_go(memory)  # or messages would still go where they went
         memory.shut()
         memory.ring, memory.open_until = None, 0.0
     return memory

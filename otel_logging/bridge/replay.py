@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otel_logging.bridge.background import Background
+    from otel_logging.bridge.chunk import Entry
     from otel_logging.bridge.pipeline import Pipeline
-    from otel_logging.bridge.ring import Entry
 
 _PAUSE_EVERY: Final = 32  # records; about a millisecond of work, then others get the interpreter
 _PAUSE_SECONDS: Final = 0.001

@@ -2,8 +2,8 @@
 
 Entries hold scalars and tuples of them only: the garbage collector ignores such, and nothing in them changes after the
 fact. Appending is the hot path and takes no lock, as extending a list by a tuple is atomic; every few entries are
-rolled into a chunk under the ring's lock, and only then counted. When anything is remembered or given back is decided
-in `recorder`.
+rolled into a chunk under the ring's lock, and only then counted. What a chunk is made of is `chunk`'s business; when
+anything is remembered or given back is decided in `recorder`.
 """
 
 from __future__ import annotations
@@ -11,83 +11,23 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from operator import itemgetter
-from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import get_current_span
 
+from otel_logging.bridge import chunk
+from otel_logging.bridge.chunk import WIDTH
 from otel_logging.bridge.place import NO_IDS, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from otel_logging.bridge.chunk import Chunk, Entry
     from otel_logging.bridge.memory import CallMemory
     from otel_logging.bridge.place import Site, Why
-
-
-class Entry(NamedTuple):
-    """What is remembered of one message, as it is read.
-
-    Attributes:
-        time: when it was logged, in nanoseconds since 1970.
-        text: the message.
-        name: its logger's name.
-        ids: trace and span id of that moment.
-        why: its level, and why it was dropped.
-        extras: pairs of name and value.
-    """
-
-    time: int
-    text: str
-    name: str
-    ids: tuple[int, int]
-    why: Why
-    extras: tuple[tuple[str, Any], ...]
-
-
-WIDTH: Final = 3
-"""Fields of an entry in `Ring.pending`, where they follow one another: its time, its text, its site. Where the site has
-a template, the text is the number to be filled in, or a tuple of several."""
+    from otel_logging.bridge.room import Room
 
 CHUNK: Final = 256  # entries that are rolled together
-PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
-OVERHEAD: Final = 70  # bytes of memory that an entry takes beside its text: its time, three references, its share
-_TEXT: Final = 57  # bytes that a text which stands by itself takes beside its characters
-_NUMBER: Final = 40  # bytes that a number takes
-
-
-class Total:
-    """The bytes of memory that all rings of this process take."""
-
-    def __init__(self, most: int, tell: Callable[[int], None] | None = None) -> None:
-        self.most = most
-        self.bytes = 0
-        self._tell = tell
-        self.evicted = 0  # entries given up for want of room
-        self._lock = threading.RLock()
-
-    def add(self, size: int) -> bool:
-        """Count `size` more bytes (or less); whether there are too many now."""
-        with self._lock:
-            self.bytes += size
-            return self.bytes > self.most
-
-    def count_evicted(self, entries: int) -> None:
-        """Entries were given up."""
-        with self._lock:
-            self.evicted += entries
-        if self._tell is not None:
-            self._tell(entries)
-
-
-class Chunk(NamedTuple):
-    """The fields of entries in the order of their making, how many entries, and their content and memory in bytes."""
-
-    fields: tuple[Any, ...]
-    number: int
-    content: int
-    memory: int
+_SLACK: Final = 16 * WIDTH  # fields for which there is room when it is time to roll
 
 
 class Ring:
@@ -96,12 +36,13 @@ class Ring:
     __slots__ = (
         "__weakref__",
         "_chunks",
+        "_idle",
         "_lock",
         "_merged",
         "_most_bytes",
         "_most_records",
         "_rolling",
-        "_total",
+        "_room",
         "asked",
         "below",
         "content",
@@ -117,10 +58,17 @@ class Ring:
         "summed_up"
     )  # fmt: skip
 
-    def __init__(self, memory: CallMemory, total: Total, most_records: int, most_bytes: int) -> None:
+    def __init__(
+        self, memory: CallMemory, room: Room, most_records: int, most_bytes: int, together: int = CHUNK
+    ) -> None:
         self.memory = weakref.ref(memory)
-        self.pending: list[Any] = []
-        self.full = WIDTH * max(1, min(CHUNK, most_bytes // 1024, most_records // 8))  # fields that are rolled together
+        together = WIDTH * max(1, min(together, CHUNK, most_bytes // 1024, most_records // 8))
+        # A list that is emptied gives its memory back, and asks for it anew bit by bit. One that is only half emptied
+        # does not: so what is pending stands behind as many fields that are nothing.
+        self._idle = together + _SLACK
+        self.full = self._idle + together  # as long as this, `pending` is to be rolled
+        self.pending: list[Any] = [None] * (self.full + _SLACK)
+        del self.pending[self._idle :]
         self.below = Place()  # of lines below their level
         self.context: Any = None  # OTel's, of the last entry
         self.ids = NO_IDS  # of that context; read and written with it, with no call in between
@@ -135,12 +83,13 @@ class Ring:
         self._merged: list[Ring] = []  # rings of handles that turned out to be this call
         self._most_records = most_records
         self._most_bytes = most_bytes
-        self._total = total
+        self._room = room
         self._lock = threading.RLock()
         self._rolling = False
+        room.enter(self)
 
     def __len__(self) -> int:
-        return self.records + len(self.pending) // WIDTH
+        return self.records + (len(self.pending) - self._idle) // WIDTH
 
     def roll(self) -> bool:
         """Count what was appended, and give up what is too much; whether the process remembers too much now."""
@@ -169,27 +118,28 @@ class Ring:
             self.records -= oldest.number
             freed += oldest.memory
             gone += oldest.number
-        if gone:
-            self.evicted += gone
-            self._total.count_evicted(gone)
-        return self._total.add(more - freed)
+        self.evicted += gone
+        return self._room.add(more - freed, gone)
 
     def _take_pending(self, ring: Ring) -> int:
         """Roll what was added to a ring into a chunk of this one; returns the bytes of memory that it takes."""
-        pending = ring.pending
-        if pending:
-            # Another thread may append between these two lines: behind what is taken.
-            fields = tuple(pending)
-            del pending[: len(fields)]
-            made = _chunk(fields, rich=ring.rich)
+        pending, idle = ring.pending, ring._idle
+        end = len(pending)
+        if end > idle:
+            # Another thread may append meanwhile: behind the end.
+            times = tuple(pending[idle:end:WIDTH])
+            texts = tuple(pending[idle + 1 : end : WIDTH])
+            sites = tuple(pending[idle + 2 : end : WIDTH])
+            del pending[idle:end]
+            made = chunk.make(times, texts, sites, rich=ring.rich)
             self._append(made)
             return made.memory
         return 0
 
-    def _append(self, chunk: Chunk) -> None:
-        self._chunks.append(chunk)
-        self.content += chunk.content
-        self.records += chunk.number
+    def _append(self, made: Chunk) -> None:
+        self._chunks.append(made)
+        self.content += made.content
+        self.records += made.number
 
     def _trim(self) -> None:
         """Give up what is over the budget to the entry; never more than a part of the oldest chunk."""
@@ -204,48 +154,44 @@ class Ring:
             gone += oldest.number
         if gone:
             self.evicted += gone
-            self._total.count_evicted(gone)
-            self._total.add(self.weight() - before)
+            self._room.add(self.weight() - before, gone)
 
-    def _too_much(self, chunk: Chunk) -> Chunk:
+    def _too_much(self, oldest: Chunk) -> Chunk:
         """What has to go of the oldest chunk; what need not go is put back."""
         bytes_over = max(self.content - self._most_bytes, 0)
-        number = max(self.records - self._most_records, -(-bytes_over * chunk.number // chunk.content))
-        if number >= chunk.number:
-            return chunk
-        gone = _chunk(chunk.fields[: WIDTH * number], rich=True)
-        rest = chunk.fields[WIDTH * number :]
-        left = Chunk(rest, chunk.number - number, chunk.content - gone.content, chunk.memory - gone.memory)
+        number = max(self.records - self._most_records, -(-bytes_over * oldest.number // oldest.content))
+        if number >= oldest.number:
+            return oldest
+        gone, left = chunk.cut(oldest, number)
         self._chunks.appendleft(left)
         return gone
 
-    def ages(self) -> list[int]:
-        """The times of the oldest entries of what `give_up_oldest` gives up when it is called again and again."""
+    def ages(self) -> list[float]:
+        """When the chunks began, in seconds since 1970, oldest first."""
         with self._lock:
-            return [chunk.fields[0] for chunk in self._chunks]
+            return [one.began for one in self._chunks]
 
-    def give_up_oldest(self) -> None:
-        """Forget the oldest chunk: the process needs the room."""
+    def give_up(self, age: float) -> None:
+        """Forget the oldest chunk, if it began by then: the process needs the room."""
         with self._lock:
-            if self._chunks:
-                chunk = self._chunks.popleft()
-                self.content -= chunk.content
-                self.records -= chunk.number
-                self.evicted += chunk.number
-                self._total.count_evicted(chunk.number)
-                self._total.add(-chunk.memory)
+            if self._chunks and self._chunks[0].began <= age:
+                oldest = self._chunks.popleft()
+                self.content -= oldest.content
+                self.records -= oldest.number
+                self.evicted += oldest.number
+                self._room.add(-oldest.memory, oldest.number)
 
     def weight(self) -> int:
         """The bytes of memory that the counted entries take."""
         with self._lock:
-            return sum([chunk.memory for chunk in self._chunks])
+            return sum([one.memory for one in self._chunks])
 
     def copy(self) -> list[Entry]:
         """All entries in the order of their times."""
         with self._lock:
             self.roll()
             self._trim()
-            entries = [entry for chunk in self._chunks for entry in _entries(chunk)]
+            entries = [entry for one in self._chunks for entry in chunk.entries(one)]
         entries.sort(key=_time)  # threads and merged handles; as good as sorted otherwise
         return entries
 
@@ -263,29 +209,39 @@ class Ring:
         """All entries in the order of their times; the ring is empty afterwards."""
         with self._lock:
             entries = self.copy()
-            self._total.add(-sum(chunk.memory for chunk in self._chunks))
+            self._take_chunks()
+            return entries
+
+    def _take_chunks(self) -> list[Chunk]:
+        """All that is rolled; the ring has nothing of it afterwards."""
+        with self._lock:
+            chunks = list(self._chunks)
+            self._room.add(-sum(one.memory for one in chunks))
             self._chunks.clear()
             self.content = self.records = 0
-            return entries
+            return chunks
 
     def merge(self, other: Ring) -> None:
         """Take over what another handle of the same call has remembered, and what it may still append."""
-        entries = other.take()
+        with other._lock:
+            other.roll()
+            chunks = other._take_chunks()
         with self._lock:
-            if entries:
-                made = _chunk(_fields(entries), rich=True)
-                self._append(made)
-                self._total.add(made.memory)
+            for one in chunks:
+                self._append(one)
+            self._room.add(sum(one.memory for one in chunks))
             self._merged.append(other)
             # The oldest goes first when there is no room.
-            self._chunks = deque(sorted(self._chunks, key=_oldest))
+            self._chunks = deque(sorted(self._chunks, key=_began))
             self.replays = max(self.replays, other.replays)
             self.asked, other.asked = self.asked or other.asked, None
         self.roll()
 
     def forget(self) -> None:
         """Drop everything, also references to the application's spans."""
-        self.take()
+        with self._lock:
+            self.roll()
+            self._take_chunks()
         self.let_go()
         self._merged.clear()
 
@@ -302,88 +258,10 @@ class Ring:
         ids = self.ids if context is self.context else self.look(context)
         place.context = None  # while the other two are not from one moment
         made = place.site = (logger.name, ids, why, template, ())
-        place.logger = logger
+        place.logger, place.pending, place.full = logger, self.pending, self.full
         place.context = context
         return made
 
 
 _time: Final = itemgetter(0)
-_made: Final[Any] = tuple.__new__  # a named tuple in a third of the time
-
-
-def _oldest(chunk: Chunk) -> int:
-    """The time of its first entry."""
-    time: int = chunk.fields[0]
-    return time
-
-
-def _chunk(fields: tuple[Any, ...], *, rich: bool) -> Chunk:
-    """Count entries, some of which have extras if they are `rich`.
-
-    All texts at once, which costs half of one by one.
-    """
-    texts = fields[1::WIDTH]
-    count = len(texts)
-    try:
-        text = "".join(texts)
-    except TypeError:  # numbers among them
-        content, memory = _weigh(texts)
-    else:
-        content = len(text)
-        memory = _TEXT * count + (content if text.isascii() else _wide(texts, text))
-    if rich:
-        sites = fields[2::WIDTH]
-        if sites.count(sites[0]) == count and not sites[0][4]:
-            sites = ()
-        for site in sites:
-            if site[4]:
-                more = _extras_size(site[4])
-                content += more
-                memory += more + 150 * len(site[4])
-    made: Chunk = _made(Chunk, (fields, count, content + PER_RECORD * count, memory + OVERHEAD * count))
-    return made
-
-
-def _wide(texts: tuple[Any, ...], text: str) -> int:
-    """Bytes that characters take where not all are ASCII: in each text all take what the widest needs.
-
-    An estimate: texts of ASCII and others as long on average, and the widest of all in each of the others.
-    """
-    plain = sum(map(str.isascii, texts))
-    return (getsizeof(text) * (len(texts) - plain) + len(text) * plain) // len(texts)
-
-
-def _weigh(texts: tuple[Any, ...]) -> tuple[int, int]:
-    """Content and memory of texts some of which are numbers that are to be filled in."""
-    kinds = set(map(type, texts))
-    text = "".join([one for one in texts if type(one) is str]) if str in kinds else ""
-    alone = sum(type(one) is str for one in texts) if text else 0
-    numbers = len(texts) - alone
-    if tuple in kinds:
-        numbers += sum(len(one) - 1 for one in texts if type(one) is tuple)
-    memory = (len(text) if text.isascii() else getsizeof(text)) + _TEXT * alone
-    return len(text) + 8 * numbers, memory + _NUMBER * numbers
-
-
-def _entries(chunk: Chunk) -> list[Entry]:
-    """The entries of a chunk, with numbers in their texts."""
-    fields = chunk.fields
-    return [
-        Entry(time, text if template is None else template % text, name, ids, why, extras)
-        for time, text, (name, ids, why, template, extras) in zip(
-            fields[0::WIDTH], fields[1::WIDTH], fields[2::WIDTH], strict=True
-        )
-    ]
-
-
-def _fields(entries: list[Entry]) -> tuple[Any, ...]:
-    """Entries as they stand in `Ring.pending`."""
-    return tuple(
-        field
-        for time, text, name, ids, why, extras in entries
-        for field in (time, text, (name, ids, why, None, extras))
-    )
-
-
-def _extras_size(extras: tuple[Any, ...]) -> int:
-    return sum(len(key) + (len(value) if isinstance(value, str) else 8) for key, value in extras)
+_began: Final = attrgetter("began")
