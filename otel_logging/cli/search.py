@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
 
 from otel_logging.cli import DONE, asking, common
 from otel_logging.cli.progress import Progress
@@ -15,8 +14,10 @@ from otel_logging.search.record import flat
 from otel_logging.search.source import Ask, Asked
 from otel_logging.search.text import harmless
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from otel_logging.search.follow import Follower
     from otel_logging.search.source import Source

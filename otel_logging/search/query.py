@@ -6,15 +6,15 @@ The same words mean the same in every back end and every verb. Printing does not
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from otel_logging.ids import parse_pasted
+from otel_logging.plain import field, plain
 from otel_logging.search import clock
 from otel_logging.search.one_call import Ambiguous, NotFound, find_call
 from otel_logging.search.record import LEVELS, Record, as_text
 from otel_logging.search.source import Ask, Asked, Ids, Local, Source, source_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -34,7 +34,7 @@ class BadQuery(ValueError):  # noqa: N818 (reads as what it is)
     """A filter that cannot be understood; its text is a sentence for the person who typed it."""
 
 
-@dataclass(frozen=True)
+@plain(frozen=True)
 class Query:
     """What to look for. All given filters must hold. Times are nanoseconds since 1970 UTC.
 
@@ -57,7 +57,7 @@ class Query:
     context: int = 0
 
 
-@dataclass(slots=True)
+@plain(slots=True)
 class Block:
     """Neighbouring records in time order, and which of them are hits."""
 
@@ -65,7 +65,7 @@ class Block:
     hits: list[bool]
 
 
-@dataclass(slots=True)
+@plain(slots=True)
 class Result:
     """The answer: blocks in time order (one block where no context was asked for) and how many there were in all."""
 

@@ -7,13 +7,11 @@ once for all files, only for places; what stands there is read here. What it mea
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from bisect import bisect_left, bisect_right
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, BinaryIO, Final
 
     from otel_logging.search.files import Source
@@ -30,7 +28,9 @@ _OPTIONS: Final = (
 )  # fmt: skip
 _AT_ONCE: Final = 500  # files that one process is given
 _MOST: Final = 64 * 1024 * 1024  # bytes of places; where nearly every line is a hit, reading them all is as quick
-_STEP: Final = 64 * 1024
+_STEP: Final = 32 * 1024  # bytes read behind a hit at first
+_KILL: Final = 9  # `signal` is not light
+_TOGETHER: Final = 4 * 1024 * 1024  # bytes of lines that are cut at once
 
 
 class Hits:
@@ -55,30 +55,65 @@ class Hits:
         Parts of the plan are left out: those are read as a whole.
         """
         begins = [part.start for part in plan.parts]
+        many = _Lines(slicer, name)
+        latest = -1
         for start, columns in sorted(self._lines.items()):
             number = bisect_right(begins, start) - 1
             if start >= plan.known.indexed or (number >= 0 and start < plan.parts[number].end):
                 continue
-            line = _line(source, start, plan.known.indexed)
-            if slicer is None:
-                yield start, line
-                continue
-            for found in slicer.cut(line, _next_of(columns), name):
-                yield start, found if isinstance(found, list) else found[1]
+            if number != latest or many.full:  # what the plan reads comes between
+                yield from many.found()
+                latest = number
+            many.add(start, _line(source, start, max(columns), plan.known.indexed), columns)
+        yield from many.found()
 
 
-def _next_of(columns: list[int]) -> Any:
+class _Lines:
+    """Lines with hits that follow one another: cut all at once, as each cut has its price."""
+
+    def __init__(self, slicer: Slicer | None, name: str) -> None:
+        self._slicer = slicer
+        self._name = name
+        self._lines: list[tuple[int, bytes]] = []
+        self._hits: list[int] = []
+        self._size = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to cut them."""
+        return self._size >= _TOGETHER
+
+    def add(self, start: int, line: bytes, columns: list[int]) -> None:
+        """One more line, and how far the hits are in it."""
+        self._lines.append((start, line))
+        self._hits += [self._size + column for column in sorted(columns)]
+        self._size += len(line) + 1
+
+    def found(self) -> Iterator[tuple[int, Any]]:
+        """The lines, or the records with hits; then there are none any more."""
+        lines, hits, self._lines, self._hits, self._size = self._lines, self._hits, [], [], 0
+        if not lines:
+            return
+        if self._slicer is None:
+            yield from lines
+            return
+        begin = lines[0][0]  # it is enough to know what they stand before and behind
+        for found in self._slicer.cut(b"\n".join([line for _, line in lines]), _next_of(hits), self._name):
+            yield begin, found if isinstance(found, list) else found[1]
+
+
+def _next_of(places: list[int]) -> Callable[[int], int]:
     def after(place: int) -> int:
-        number = bisect_left(columns, place)
-        return columns[number] if number < len(columns) else -1
+        number = bisect_left(places, place)
+        return places[number] if number < len(places) else -1
 
     return after
 
 
-def _line(source: Source, start: int, end: int) -> bytes:
-    """The line that begins at `start`, without its end."""
+def _line(source: Source, start: int, column: int, end: int) -> bytes:
+    """The line that begins at `start` and has a hit at `column`, without its end."""
     pieces: list[bytes] = []
-    size = _STEP
+    size = column + _STEP
     while data := source.read(start, min(start + size, end)):
         cut = data.find(b"\n")
         pieces.append(data if cut < 0 else data[:cut])
@@ -100,7 +135,7 @@ def hits(paths: Sequence[str], wanted: Sequence[bytes]) -> dict[str, Hits]:
     size = sum(about.st_size for about in abouts.values())
     if not texts or any("\0" in text or "\n" in text for text in texts) or size < WORTH_IT:
         return {}
-    program = shutil.which("rg")
+    program = _program()
     if program is None:
         return {}
     room = _MOST
@@ -113,23 +148,50 @@ def hits(paths: Sequence[str], wanted: Sequence[bytes]) -> dict[str, Hits]:
     return found
 
 
+def _program() -> str | None:
+    """Where ripgrep is; `shutil` would take longer to import than it takes to look."""
+    if not hasattr(os, "posix_spawn"):
+        return None
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder, "rg")
+        if folder and os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
+
+
 def _ask(command: list[str], found: dict[str, Hits], room: int) -> int:
     """Run ripgrep; returns what remains of the room for its answer, 0 if it cannot be used."""
     try:
-        # No shell; texts and paths cannot be options.
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603
+        process, answer = _started(command)
     except OSError:
         return 0
-    with process:
-        if process.stdout is None:
-            return 0
-        for said in process.stdout:
+    with open(answer, "rb") as lines:
+        for said in lines:
             room -= len(said)
             name, _, place = said.rpartition(b"\0")
             column, _, offset = place.partition(b":")
             mine = found.get(os.fsdecode(name))
             if mine is None or room <= 0:
-                process.kill()
-                return 0
+                room = 0
+                os.kill(process, _KILL)
+                break
             mine.add(int(offset.rstrip(b":\n")), int(column) - 1)
-    return room if process.returncode in {0, 1} else 0  # 1: nothing found
+    _, status = os.waitpid(process, 0)
+    return room if os.waitstatus_to_exitcode(status) in {0, 1} else 0  # 1: nothing found
+
+
+def _started(command: list[str]) -> tuple[int, int]:
+    """Start a process; returns its id and where its answer is read. No shell: texts and paths cannot be options.
+
+    `subprocess` would take as long to import as half of ripgrep's search.
+    """
+    answer, stdout = os.pipe()
+    try:
+        nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        actions = [nothing, (os.POSIX_SPAWN_DUP2, stdout, 1)]
+        return os.posix_spawn(command[0], command, os.environ, file_actions=actions), answer
+    except OSError:
+        os.close(answer)
+        raise
+    finally:
+        os.close(stdout)

@@ -50,7 +50,7 @@ def test_the_same_as_without(indexed, monkeypatch):
     with_it = found(indexed)
     assert len(with_it[0]) == 5 + 9
     assert len(asked) == 1
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(ripgrep, "_program", lambda: None)
     assert found(indexed) == with_it
 
 
@@ -63,7 +63,7 @@ def test_without_it(indexed, monkeypatch, trouble):
     elif trouble == "too much":
         monkeypatch.setattr(ripgrep, "_MOST", 10)
     else:
-        monkeypatch.setattr(shutil, "which", lambda _: "/nonexistent/rg")
+        monkeypatch.setattr(ripgrep, "_program", lambda: "/nonexistent/rg")
     assert found(indexed) == expected
 
 
