@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 
+from otel_logging.search.slices import Cutting
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,51 +57,29 @@ class Hits:
         Parts of the plan are left out: those are read as a whole.
         """
         begins = [part.start for part in plan.parts]
-        many = _Lines(slicer, name)
-        latest = -1
+        cutting = None if slicer is None else Cutting(slicer, name)
+        latest = size = -1
+        begin = 0  # of those that come together it is enough to know what they stand before and behind
         for start, columns in sorted(self._lines.items()):
             number = bisect_right(begins, start) - 1
             if start >= plan.known.indexed or (number >= 0 and start < plan.parts[number].end):
                 continue
-            if number != latest or many.full:  # what the plan reads comes between
-                yield from many.found()
-                latest = number
-            many.add(start, _line(source, start, max(columns), plan.known.indexed), columns)
-        yield from many.found()
+            line = _line(source, start, max(columns), plan.known.indexed)
+            if cutting is None:
+                yield start, line
+                continue
+            if number != latest or size >= _TOGETHER:  # the plan reads what comes between
+                yield from _placed(begin, cutting.rest())
+                latest, size, begin = number, 0, start
+            size += len(line)
+            yield from _placed(begin, cutting.add(line, _next_of(sorted(columns)), start))
+        if cutting is not None:
+            yield from _placed(begin, cutting.rest())
 
 
-class _Lines:
-    """Lines with hits that follow one another: cut all at once, as each cut has its price."""
-
-    def __init__(self, slicer: Slicer | None, name: str) -> None:
-        self._slicer = slicer
-        self._name = name
-        self._lines: list[tuple[int, bytes]] = []
-        self._hits: list[int] = []
-        self._size = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether it is time to cut them."""
-        return self._size >= _TOGETHER
-
-    def add(self, start: int, line: bytes, columns: list[int]) -> None:
-        """One more line, and how far the hits are in it."""
-        self._lines.append((start, line))
-        self._hits += [self._size + column for column in sorted(columns)]
-        self._size += len(line) + 1
-
-    def found(self) -> Iterator[tuple[int, Any]]:
-        """The lines, or the records with hits; then there are none any more."""
-        lines, hits, self._lines, self._hits, self._size = self._lines, self._hits, [], [], 0
-        if not lines:
-            return
-        if self._slicer is None:
-            yield from lines
-            return
-        begin = lines[0][0]  # it is enough to know what they stand before and behind
-        for found in self._slicer.cut(b"\n".join([line for _, line in lines]), _next_of(hits), self._name):
-            yield begin, found if isinstance(found, list) else found[1]
+def _placed(begin: int, cut: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+    for found in cut:
+        yield begin, found if isinstance(found, list) else found[1]
 
 
 def _next_of(places: list[int]) -> Callable[[int], int]:

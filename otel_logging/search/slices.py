@@ -48,50 +48,11 @@ class Slicer:
             hit_from: the first hit at or after a place, -1 if there is none.
             source: the name of the file.
         """
-        pieces: list[bytes] = []
-        lines: list[tuple[int, bytes]] = []
-        owner: Owner | None = None
-        done = end = area = area_end = 0
-        while (hit := hit_from(done)) >= 0:
-            if hit >= end:
-                start = part.rfind(b"\n", 0, hit) + 1
-                end = part.find(b"\n", hit)
-                end = len(part) if end < 0 else end
-                before, owner = owner, self._owner_of(part, start, end)
-                if owner is not before:
-                    if pieces:
-                        yield from self._made_of(pieces, lines, before, source)
-                    pieces, lines = [], []
-                line = (start, part[start:end])
-                if owner is None:
-                    yield line
-                    done = end
-                    continue
-                lines.append(line)
-                area, area_end = part.find(FIRST, start), end - len(END)
-            if hit < area:  # the resource may say anything
-                done = area
-            else:
-                begin = part.rfind(NEXT, area, hit)
-                stop = part.find(NEXT, hit, area_end)
-                done = area_end if stop < 0 else stop + 1
-                pieces.append(part[area if begin < 0 else begin + 2 : done])
-        if pieces:
-            yield from self._made_of(pieces, lines, owner, source)
+        cutting = Cutting(self, source)
+        yield from cutting.add(part, hit_from)
+        yield from cutting.rest()
 
-    def _made_of(
-        self, pieces: list[bytes], lines: list[tuple[int, bytes]], owner: Owner | None, source: str
-    ) -> Iterator[list[Record] | tuple[int, bytes]]:
-        if owner is None:
-            return
-        try:
-            made = records_of(pieces, owner, source)
-        except (ValueError, AttributeError):
-            yield from lines  # no UTF-8, or times in a place where none are expected
-        else:
-            yield made
-
-    def _owner_of(self, part: bytes, start: int, end: int) -> Owner | None:
+    def owner_of(self, part: bytes, start: int, end: int) -> Owner | None:
         """Whose the records of a line are, None if it is of an unusual shape."""
         area = part.find(RECORDS, start, end) + len(RECORDS)
         head = part[start:area]
@@ -105,6 +66,58 @@ class Slicer:
         if head not in self._owners:
             self._owners[head] = owner_of_head(head)
         return self._owners[head]
+
+
+class Cutting:
+    """Cuts parts that follow one another; what it found is made into records many at a time, as that has its price."""
+
+    def __init__(self, slicer: Slicer, source: str) -> None:
+        self._slicer = slicer
+        self._source = source
+        self._owner: Owner | None = None
+        self._pieces: list[bytes] = []
+        self._lines: list[tuple[int, bytes]] = []
+
+    def add(
+        self, part: bytes, hit_from: Callable[[int], int], base: int = 0
+    ) -> Iterator[list[Record] | tuple[int, bytes]]:
+        """Cut one part, whose places count from `base`; see `Slicer.cut`. Some of the records come later."""
+        done = end = area = area_end = 0
+        while (hit := hit_from(done)) >= 0:
+            if hit >= end:
+                start = part.rfind(b"\n", 0, hit) + 1
+                end = part.find(b"\n", hit)
+                end = len(part) if end < 0 else end
+                owner = self._slicer.owner_of(part, start, end)
+                if owner is not self._owner:
+                    yield from self.rest()
+                    self._owner = owner
+                line = (base + start, part[start:end])
+                if owner is None:
+                    yield line
+                    done = end
+                    continue
+                self._lines.append(line)
+                area, area_end = part.find(FIRST, start), end - len(END)
+            if hit < area or hit >= area_end:  # the resource may say anything; what ends a line is of no record
+                done = area if hit < area else end
+            else:
+                begin = part.rfind(NEXT, area, hit)
+                stop = part.find(NEXT, hit, area_end)
+                done = area_end if stop < 0 else stop + 1
+                self._pieces.append(part[area if begin < 0 else begin + 2 : done])
+
+    def rest(self) -> Iterator[list[Record] | tuple[int, bytes]]:
+        """What has not come yet: records, or their lines where those turn out to be unusual."""
+        pieces, lines, self._pieces, self._lines = self._pieces, self._lines, [], []
+        if not pieces or self._owner is None:
+            return
+        try:
+            made = records_of(pieces, self._owner, self._source)
+        except (ValueError, AttributeError):
+            yield from lines  # no UTF-8, or times in a place where none are expected
+        else:
+            yield made
 
 
 def _first(lowered: bytes, wanted: Sequence[bytes], start: int) -> int:
