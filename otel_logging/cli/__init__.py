@@ -35,7 +35,7 @@ VERBS: Final = {
     "demo": "a small voice service under otel-logging, called for real",
 }
 
-_BRIEF: Final = frozenset({"call"})  # over before there is garbage worth collecting
+_BRIEF: Final = frozenset({"call", "search"})  # over before there is garbage worth collecting
 _FILES: Final = {"await": "wait"}  # Python keeps that word for itself
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from otel_logging.search.source import Ask, Source
 
 TABLE, LINES, OBJECT, PAGE = "table", "jsonl", "json", "html"
-_AT_ONCE = 5000  # lines in one write
+_AT_ONCE = 250  # lines in one write; many more at once would take new memory, and four times as much for one emoji
 _LISTED = 20  # candidates shown for an ambiguous prefix
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 from otel_logging.cli import DONE, asking, common
 from otel_logging.cli.progress import Progress
@@ -16,6 +17,7 @@ from otel_logging.search.text import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
     from typing import Any
 
@@ -28,6 +30,32 @@ _CALL_COLUMNS = 12  # enough of a call id to paste it into `call`
 
 def main(argv: list[str]) -> int:
     """Print the records that match; 1 if there are none."""
+    args = _plain_question(argv)
+    try:
+        if args is not None:
+            return _answered(args, Query(text=args.text, limit=args.limit))
+        parser = _parser()
+        args = _parsed(parser, argv)
+        return _answered(args, replace(asking.query_of(parser, args), limit=args.limit, context=args.context))
+    except BadQuery as error:
+        _parser().error(str(error))
+
+
+def _plain_question(argv: list[str]) -> Any:
+    """What `[--store DIR] TEXT [--limit N]` means, without argparse, which takes longer than starting; else None."""
+    words = argv[2:] if argv[:1] == ["--store"] else argv
+    if any(word.startswith("-") for word in (*words[:1], *words[2:], *argv[1:2])) or len(words) not in {1, 3}:
+        return None
+    text, limit = words[0], words[2] if len(words) == 3 else str(_LIMIT)
+    if words[1:2] not in ([], ["--limit"]) or not (limit.isascii() and limit.isdigit()):
+        return None
+    return SimpleNamespace(
+        text=text, limit=int(limit), context=0, call="", store=None if words is argv else argv[1], since=None, until=None,
+        places=[], explain=False, follow=False, format=common.TABLE,
+    )  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = common.parser("search", "Show the records that match all filters, oldest first.")
     asking.add_filters(parser)
     parser.add_argument(
@@ -48,12 +76,19 @@ def main(argv: list[str]) -> int:
     asking.add_places(parser)
     parser.add_argument("--follow", action="store_true", help="stay, and print what matches as it comes")
     common.add_format(parser, "one record", page=True)
+    return parser
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.follow and (args.context or args.format not in {common.TABLE, common.LINES}):
         parser.error("--follow prints as table or jsonl, without -C")
     if args.format == common.PAGE and not args.call:
         parser.error("--format html shows one call: give --call ID")
-    query = replace(asking.query_of(parser, args), limit=args.limit, context=args.context)
+    return args
+
+
+def _answered(args: argparse.Namespace, query: Query) -> int:
     source = asking.source_of(args)
     query = replace(query, since=asking.since_of(args, source))
     try:
@@ -68,8 +103,6 @@ def main(argv: list[str]) -> int:
             _tell(result)
             if follower is not None:
                 _followed(follower, source, query, result, as_lines=args.format == common.LINES)
-    except BadQuery as error:
-        parser.error(str(error))
     except NotFound as error:
         return common.nothing_found(error, asking.store_of(source))
     except Ambiguous as error:

@@ -176,10 +176,17 @@ def render_text(view: CallView, *, width: int | None = None, colour: bool = Fals
     room = lines.service_width(view.records)
     gaps = {gap.end: gap for gap in view.gaps}
     first = view.first
+    heads: dict[tuple[int, str, str, str], str] = {}
     for record in view.records:
         if record.time in gaps:
             yield from _gap(gaps.pop(record.time), colour=colour)
         when = clock.relative(record.time - first) if record.time else "    ?     "
+        if width is None and record.dull and (text := record.body).isprintable() and text:  # nearly all into a pipe
+            head = (record.severity, record.severity_text, record.service, record.logger)
+            if head not in heads:
+                heads[head] = lines.head_of(record, service_width=room, colour=colour)
+            yield f"{when}{heads[head]}{text}"
+            continue
         yield from lines.table_lines(record, when, service_width=room, width=width, colour=colour)
 
 

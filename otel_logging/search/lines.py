@@ -71,6 +71,13 @@ def table_lines(
     return made
 
 
+def head_of(record: Record, *, service_width: int, colour: bool) -> str:
+    """What stands between the time and the message of a record that was not recovered, as `table_lines` has it."""
+    return _head(
+        record.severity, record.severity_text, False, record.service, record.logger, service_width, "", colour  # noqa: FBT003
+    )[1]  # fmt: skip
+
+
 @lru_cache(512)
 def _head(
     severity: int, said: str, recovered: bool, service: str, logger: str, room: int, call: str, colour: bool

@@ -18,7 +18,7 @@ from otel_logging.search.record import Record, dull, hex_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any, Final
 
     from otel_logging.search.otlp import Owner
@@ -106,16 +106,19 @@ def _made(rows: list[tuple[bytes, ...]], owner: Owner, source: str) -> list[Reco
     ]  # fmt: skip
 
 
-def _values(pairs: Iterable[bytes], name: bytes) -> Iterator[str]:
+def _values(pairs: Sequence[bytes], name: bytes) -> Iterator[str]:
     """The texts of one attribute of each record, empty where there is none. The last one counts."""
     known: dict[bytes, str] = {}
     whole = _named(name)
+    size = len(whole)
+    # Where all of them stand in front, as our own writers put a call, none need be looked for from behind.
+    first = sum([pair.startswith(whole) for pair in pairs]) == b"\n".join(pairs).count(whole)
     for pair in pairs:
-        place = pair.rfind(whole)
+        place = (0 if pair.startswith(whole) else -1) if first else pair.rfind(whole)
         if place < 0:
             yield ""
             continue
-        place += len(whole)
+        place += size
         text = pair[place : pair.find(b'"', place)]
         if text not in known:
             known[text] = text.decode()

@@ -7,12 +7,10 @@ The same lines come out, and the same is noted about them. Records and spans do 
 from __future__ import annotations
 
 import gc
-import heapq
 import json
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
-from operator import itemgetter
 
 from otel_logging.places import plain_path
 from otel_logging.search.files import LOGS, TRACES, StoreFile, listed, opened
@@ -129,10 +127,7 @@ class Reading:
                 source = source_of(stream, form, plan)
                 found: Iterator[tuple[int, Any]]
                 if odd and mine is not None and plan is not None:
-                    found = heapq.merge(
-                        mine.lines(source, plan, slicer, file.name), wanted_lines(source, plan, wanted, notes),
-                        key=itemgetter(0),
-                    )  # fmt: skip
+                    found = mine.among(wanted_lines(source, plan, wanted, notes), source, plan, slicer, file.name)
                 else:
                     found = wanted_lines(source, plan, wanted, notes, slicer, file.name)
                 for start, line in found:

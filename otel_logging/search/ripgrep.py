@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
+from heapq import merge
+from operator import itemgetter
 
 from otel_logging.search.slices import Cutting
 
@@ -50,6 +52,12 @@ class Hits:
         """Whether this is the file that was searched: it may have been sealed or put aside meanwhile."""
         about = os.fstat(stream.fileno())
         return (about.st_dev, about.st_ino) == self._about
+
+    def among(
+        self, others: Iterator[tuple[int, Any]], source: Source, plan: Plan, slicer: Slicer | None, name: str
+    ) -> Iterator[tuple[int, Any]]:
+        """What `lines` gives, among other lines, all in order."""
+        return merge(self.lines(source, plan, slicer, name), others, key=itemgetter(0))
 
     def lines(self, source: Source, plan: Plan, slicer: Slicer | None, name: str) -> Iterator[tuple[int, Any]]:
         """The lines with hits and where they begin, or the records that contain hits; of what the index knows.

@@ -8,6 +8,7 @@ whole.
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from otel_logging.search.otlp import owner_of
 from otel_logging.search.own_lines import records_of
@@ -35,8 +36,7 @@ class Slicer:
 
     def wanted(self, part: bytes, wanted: Sequence[bytes], source: str) -> Iterator[list[Record] | tuple[int, bytes]]:
         """The records that contain one of `wanted` (lower case, as in `local.scan`); see `cut`."""
-        lowered = part.lower()
-        return self.cut(part, lambda place: _first(lowered, wanted, place), source)
+        return self.cut(part, _finder(part.lower(), wanted), source)
 
     def cut(
         self, part: bytes, hit_from: Callable[[int], int], source: str
@@ -120,11 +120,11 @@ class Cutting:
             yield made
 
 
-def _first(lowered: bytes, wanted: Sequence[bytes], start: int) -> int:
-    """Where the first of `wanted` stands from `start` on, -1 if none does."""
+def _finder(lowered: bytes, wanted: Sequence[bytes]) -> Callable[[int], int]:
+    """What finds the first of `wanted` from a place on; -1 if there is none."""
     if len(wanted) == 1:
-        return lowered.find(wanted[0], start)
-    return min([place for needle in wanted if (place := lowered.find(needle, start)) >= 0], default=-1)
+        return partial(lowered.find, wanted[0])
+    return lambda place: min([at for needle in wanted if (at := lowered.find(needle, place)) >= 0], default=-1)
 
 
 def owner_of_head(head: bytes) -> Owner | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def cells(text: str) -> int:
 
 
 def _cells(char: str) -> int:
+    import unicodedata  # most names of services need none of it
+
     if unicodedata.combining(char) or unicodedata.category(char) in {"Cf", "Mn", "Me"}:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
