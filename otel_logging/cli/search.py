@@ -50,8 +50,8 @@ def _plain_question(argv: list[str]) -> Any:
     if words[1:2] not in ([], ["--limit"]) or not (limit.isascii() and limit.isdigit()):
         return None
     return SimpleNamespace(
-        text=text, limit=int(limit), context=0, call="", store=None if words is argv else argv[1], since=None, until=None,
-        places=[], explain=False, follow=False, format=common.TABLE,
+        text=text, limit=int(limit), context=0, call="", store=None if words is argv else argv[1], since=None,
+        until=None, places=[], explain=False, follow=False, format=common.TABLE,
     )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def table_lines(
 def head_of(record: Record, *, service_width: int, colour: bool) -> str:
     """What stands between the time and the message of a record that was not recovered, as `table_lines` has it."""
     return _head(
-        record.severity, record.severity_text, False, record.service, record.logger, service_width, "", colour  # noqa: FBT003
+        record.severity, record.severity_text, False, record.service, record.logger, service_width, "", colour
     )[1]  # fmt: skip
 
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from otel_logging.cli import search
+
 A, B = "CA" + "a1" * 16, "CA" + "b2" * 16
 
 
@@ -92,3 +94,19 @@ def test_wrong(run, store, argv):
 def test_nothing(run, store, argv):
     """Nothing found exits with 1."""
     assert run("search", *argv).code == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["x"], ["--store", "d", "x"], ["x", "--limit", "2"], ["--store", "d", "two words", "--limit", "0"], [""], ["--store"],
+     ["x", "--limit"], ["x", "--limit", "-1"], ["x", "--limit", "²"], ["x", "y"], ["x", "y", "z"], ["-C", "1", "x"],
+     ["--store", "-d", "x"], ["--store", "d"], ["--limit", "2", "x"], ["x", "--limit", "2", "--json"], ["--", "x"], []],
+)  # fmt: skip
+def test_a_plain_question_is_read_as_argparse_does(words):
+    """What is read without argparse means what it would with it; what it would refuse is left to it."""
+    plain = search._plain_question(words)
+    if plain is None:
+        assert words[:1] != ["x"] or len(words) not in {1, 3} or words[1:] != ["--limit", "2"]
+        return
+    told = vars(search._parser().parse_args(words))
+    assert {name: told[name] for name in vars(plain)} == vars(plain)
