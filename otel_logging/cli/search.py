@@ -44,7 +44,8 @@ def main(argv: list[str]) -> int:
 def _plain_question(argv: list[str]) -> Any:
     """What `[--store DIR] TEXT [--limit N]` means, without argparse, which takes longer than starting; else None."""
     words = argv[2:] if argv[:1] == ["--store"] else argv
-    if any(word.startswith("-") for word in (*words[:1], *words[2:], *argv[1:2])) or len(words) not in {1, 3}:
+    given = (*words[:1], *words[2:], *(argv[1:2] if words is not argv else ()))
+    if any(word.startswith("-") for word in given) or len(words) not in {1, 3}:
         return None
     text, limit = words[0], words[2] if len(words) == 3 else str(_LIMIT)
     if words[1:2] not in ([], ["--limit"]) or not (limit.isascii() and limit.isdigit()):
