@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from asgi_peer import Notes
 
 from otel_logging.calls import limits, registry, spans, timer, waiting
 
@@ -75,3 +76,8 @@ def provider():
     yield made
     spans.use_tracer(None)
     made.shutdown()
+
+
+@pytest.fixture
+def notes():
+    return Notes()
