@@ -84,7 +84,8 @@ def untold(memory: CallMemory) -> dict[str, int]:
 
 
 def reset() -> None:
-    """Forget what was counted outside of calls: for tests."""
+    """Forget what was counted outside of calls, and what this thread was to tell: for tests."""
+    this_thread.offered = None
     fates.settle(outside)
     outside.counts.clear()
     outside.guards.clear()

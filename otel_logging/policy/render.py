@@ -8,6 +8,7 @@ that an override let through (`otel_logging.trigger`) is dropped by nothing. OTT
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from otel_logging.policy import ottl, ottl_changes, ottl_privacy
@@ -62,7 +63,12 @@ def render(policies: Iterable[Policy], *, approximate: bool = False) -> Rendered
     changing = sorted(good, key=lambda policy: policy.id)
     # All conditions are looked at before the first change.
     flags = [line for policy in changing for line in work.guarded(policy, _flag)]
-    changes = [line for policy in changing for line in work.guarded(policy, _changes)]
+    changes = [
+        line
+        for stage in ottl_changes.STAGES
+        for policy in changing
+        for line in work.guarded(policy, partial(_changes, stage=stage))
+    ]
     texts = work.private(changing)
     for policy in good:
         work.tell_about(policy)
@@ -189,9 +195,9 @@ def _flag(policy: Policy) -> Iterator[Line]:
         yield Line(f"set({ottl_changes.remembered(policy.id)}, true) where {when}", policy)
 
 
-def _changes(policy: Policy) -> Iterator[Line]:
+def _changes(policy: Policy, stage: str) -> Iterator[Line]:
     if policy.keep.kind != "none":
-        for statement in ottl_changes.statements(policy, f"{ottl_changes.remembered(policy.id)} == true"):
+        for statement in ottl_changes.statements(policy, f"{ottl_changes.remembered(policy.id)} == true", (stage,)):
             yield Line(statement, policy)
 
 
