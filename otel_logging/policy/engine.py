@@ -238,11 +238,14 @@ class PolicySet:
         # Never waited for: after a fork the lock may be held by a thread that does not exist here.
         held = self._lock.acquire(blocking=False)
         try:
-            limits = [(one, one.limit, key) for one, key in zip(limited, keys, strict=True) if one.limit is not None]
-            full = [one for one, limit, key in limits if not limit.allows(key, now)]
+            full: list[Compiled] = []
+            for one, key in zip(limited, keys, strict=True):
+                if one.limit is not None and not one.limit.allows(key, now):
+                    full.append(one)
             if not full:
-                for _, limit, key in limits:
-                    limit.take(key, now)
+                for one, key in zip(limited, keys, strict=True):
+                    if one.limit is not None:
+                        one.limit.take(key, now)
             return full
         finally:
             if held:
@@ -284,9 +287,10 @@ class PolicySet:
         if self._deciders_change:
             matched += (one for one in self._deciders.match(view) if one.changes)
         start = transform.snapshot(view)
-        matched.sort(key=lambda one: one.id)
-        while (failing := _change(view, matched)) is not None:  # begun again without it: each may build on another
-            transform.restore(view, start)
+        if len(matched) > 1:
+            matched.sort(key=lambda one: one.id)
+        while matched and (failing := _change(view, matched)) is not None:
+            transform.restore(view, start)  # and begun again without it: each may build on another
             matched.remove(failing)
         self.redact(view)
         return any(now is not then for now, then in zip(transform.snapshot(view), start, strict=True))
@@ -339,14 +343,15 @@ class PolicySet:
 
 def _change(view: LogView, matched: list[Compiled]) -> Compiled | None:
     """Carry out what these policies change, stage by stage; the first that fails ends it, and is returned."""
-    for stages in zip(*(one.changes for one in matched), strict=True):
-        for one, stage in zip(matched, stages, strict=True):
-            try:
-                for change in stage:
+    one = matched[0]
+    try:
+        for stage in range(len(transform.STAGES)):
+            for one in matched:
+                for change in one.changes[stage]:
                     change(view)
-            except Exception as error:  # noqa: PERF203 (it says which policy failed)
-                one.failed(error)
-                return one
+    except Exception as error:
+        one.failed(error)
+        return one
     return None
 
 

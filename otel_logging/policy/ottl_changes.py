@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Final
 from otel_logging.policy import ottl
 from otel_logging.policy.model import ID_FIELDS, Add, Field, Policy, Redact, Remove, Rename
 from otel_logging.policy.template import Template
-from otel_logging.policy.transform import holds_everywhere, is_id
+from otel_logging.policy.transform import STAGES, holds_everywhere, is_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _SHARED: Final = ("resource", "scope")
-
-
-STAGES: Final = ("remove", "redact", "rename", "add")
 
 
 def statements(policy: Policy, flag: str, stages: Iterable[str] = STAGES) -> Iterator[str]:

@@ -15,6 +15,7 @@ from otel_logging.policy import ottl, ottl_changes, ottl_privacy
 from otel_logging.policy.limit import SPACE, in_sample, threshold
 from otel_logging.policy.model import ID_FIELDS, Field, Keep, Policy
 from otel_logging.policy.ottl import Inexpressible
+from otel_logging.policy.transform import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,10 +65,7 @@ def render(policies: Iterable[Policy], *, approximate: bool = False) -> Rendered
     # All conditions are looked at before the first change.
     flags = [line for policy in changing for line in work.guarded(policy, _flag)]
     changes = [
-        line
-        for stage in ottl_changes.STAGES
-        for policy in changing
-        for line in work.guarded(policy, partial(_changes, stage=stage))
+        line for stage in STAGES for policy in changing for line in work.guarded(policy, partial(_changes, stage=stage))
     ]
     texts = work.private(changing)
     for policy in good:

@@ -16,11 +16,12 @@ from otel_logging.policy.view import ABSENT, HOMES, LogView, id_bytes, reader
 
 Change = Callable[[LogView], None]
 Stages = tuple[tuple[Change, ...], ...]
+STAGES: Final = ("remove", "redact", "rename", "add")  # in the order that the specification sets
 _SLOTS: Final = (*STANDARD_FIELDS, *HOMES.values())
 
 
 def compiled(transform: Transform, *, everywhere: bool = False) -> Stages:
-    """The operations of each stage, in the order that the specification sets: remove, redact, rename, add.
+    """The operations of each of `STAGES`.
 
     Empty where there are none at all. `everywhere` leaves the redactions of the body by a pattern out: see `privacy`.
     """
