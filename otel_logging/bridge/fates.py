@@ -36,14 +36,14 @@ class Fate:
     `index` is where its tally stands in a page; `rated` says that it holds only until a window ends.
     """
 
-    __slots__ = ("hit", "index", "missed", "rated", "reason", "why")
+    __slots__ = ("hits", "index", "missed", "rated", "reason", "why")
 
     single: Final = True  # as of `known.Template`: a constant text is one thing
 
-    def __init__(self, index: int, reason: str, hit: str, missed: tuple[str, ...], *, rated: bool) -> None:
+    def __init__(self, index: int, reason: str, hits: tuple[str, ...], missed: tuple[str, ...], *, rated: bool) -> None:
         self.index = index
         self.reason = reason
-        self.hit = hit
+        self.hits = hits
         self.missed = missed
         self.rated = rated
         self.why: Why = (logging.INFO, reason)
@@ -75,6 +75,7 @@ Page = list[Tally]
 
 class _Key(NamedTuple):
     reason: str
+    hits: tuple[str, ...]
     missed: tuple[str, ...]
 
 
@@ -87,13 +88,13 @@ credit: Callable[[Fate, int], None] | None = None
 """Tells the policies in force of hits and misses; set by whoever puts policies in force."""
 
 
-def fate_of(reason: str, hit: str, missed: tuple[str, ...], *, rated: bool) -> Fate | None:
-    """The fate of lines that policy `hit` drops for `reason`, the same one each time; None if there are too many."""
-    key = _Key(reason, missed)
+def fate_of(reason: str, hits: tuple[str, ...], missed: tuple[str, ...], *, rated: bool) -> Fate | None:
+    """The fate of lines that the policies `hits` drop for `reason`, always the same one; None if there are too many."""
+    key = _Key(reason, hits, missed)
     with _lock:
         found = _fates.get(key)
         if found is None and len(_fates) < _MAX_FATES:
-            found = _fates[key] = Fate(len(_fates), reason, hit, missed, rated=rated)
+            found = _fates[key] = Fate(len(_fates), reason, hits, missed, rated=rated)
         return found
 
 

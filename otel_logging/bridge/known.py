@@ -238,13 +238,14 @@ class Known:
         rated = first.limit is not None and first.sample_key is None and len(matched) == 1
         if not first.drops_all and not rated:
             return None
-        missed = tuple(one.id for one in matched[1:])
-        return fates.fate_of(first.drop_verdict.reason, first.id, missed, rated=rated)
+        hits = tuple(one.id for one in matched if one.drops_all) or (first.id,)
+        missed = tuple(one.id for one in matched if one.id not in hits)
+        return fates.fate_of(first.drop_verdict.reason, hits, missed, rated=rated)
 
     def credit(self, fate: Fate, n: int) -> None:
         """`n` messages met this fate: hits and misses of the policies."""
         if self.policies is not None:
-            self.policies.credit(fate.hit, fate.missed, n)
+            self.policies.credit(fate.hits, fate.missed, n)
 
 
 def _is_constant(text: str, caller: FrameType) -> bool:

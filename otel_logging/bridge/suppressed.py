@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from otel_logging.bridge.scope import CallScope
 
 _TOLD: Final = "told"  # among a page's guards: how many of each reason's count lines or summaries have told
+_PATIENCE: Final = 100  # records that others make before the line that was to tell is given up: it may never come
 _LIMITS: Final = ("rate_limited:", "limited:")
 
 outside = CallMemory()
@@ -84,7 +85,8 @@ def untold(memory: CallMemory) -> dict[str, int]:
 
 
 def reset() -> None:
-    """Forget what was counted outside of calls: for tests."""
+    """Forget what was counted outside of calls, and what this thread was to tell: for tests."""
+    this_thread.offered = None
     fates.settle(outside)
     outside.counts.clear()
     outside.guards.clear()
@@ -105,13 +107,19 @@ class Held:
 
 class _Thread(threading.local):
     offered: tuple[Held, str, CallMemory, CodeType] | None = None
+    others = 0  # records that were made by others since then
 
 
 this_thread = _Thread()
 
 
 def offer(held: Held, reason: str, call: CallScope | None, code: CodeType) -> None:
-    """A limit says yes, having refused some: the next record of this thread that `code` makes is to tell."""
+    """A limit says yes, having refused some: the next record of this thread that `code` makes is to tell.
+
+    If none comes soon, as where the line is logged by a helper, it is not waited for: lines would go the long way, and
+    the call's memory would stay. The next line or a summary tells then.
+    """
+    this_thread.others = 0
     this_thread.offered = (held, reason, outside if call is None else call.memory, code)
 
 
@@ -122,6 +130,9 @@ def accept(record: logging.LogRecord) -> int:
         return 0
     held, reason, memory, code = offered
     if record.funcName != code.co_name or record.pathname != code.co_filename:
+        this_thread.others += 1
+        if this_thread.others >= _PATIENCE:
+            this_thread.offered = None
         return 0
     this_thread.offered = None
     # Not more than no summary has told meanwhile.

@@ -206,7 +206,15 @@ def _lines(outcome: dict[str, Any]) -> Iterator[str]:
     if not outcome["policies"]:
         yield f"    {outcome['why']}"
     for one in outcome["policies"]:
-        word = "by" if one["decided"] else "matched by" if outcome["kept"] else "overridden:"
+        word = (
+            "by"
+            if one["decided"]
+            else "also by"
+            if one["agreed"]
+            else "matched by"
+            if outcome["kept"]
+            else "overridden:"
+        )
         why = f", {outcome['why']}" if one["decided"] else f", keep: {one['keep']}"
         yield harmless(f"    {word} {one['policy']} ({one['file']}){why}")
         for condition in one["matchers"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random as _random
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -187,7 +187,9 @@ class PolicySet:
     def decide(self, matched: Matched, view: LogView | None = None, call: str | None = None) -> Verdict:
         """The verdict that matched policies give together, and their hits and misses. Never raises.
 
-        The first to drop takes the hit; what it drops is charged to no rate limit. `view` is read for sample keys only.
+        Who drops takes a hit, each of them where several would have: all that say `none`, all of the lowest percentage,
+        all whose rate is used up. The reason is the first one's. What is dropped is charged to no rate limit. `view` is
+        read for sample keys only.
         """
         if not matched:
             return KEPT
@@ -195,30 +197,33 @@ class PolicySet:
         if first.drops_all:  # what a frame line costs is decided here
             first.hits += 1
             for one in matched[1:]:
-                one.misses += 1
+                if one.drops_all:
+                    one.hits += 1
+                else:
+                    one.misses += 1
             return first.drop_verdict
         try:
-            dropper = self._dropper(matched, view, call)
+            droppers = self._droppers(matched, view, call)
         except Exception as error:
             matched[0].failed(error)
             return KEPT
-        if dropper is None:
+        if not droppers:
             for one in matched:
                 one.hits += 1
             return matched[0].keep_verdict
         for one in matched:
-            if one is dropper:
+            if one in droppers:
                 one.hits += 1
             else:
                 one.misses += 1
-        return dropper.drop_verdict
+        return droppers[0].drop_verdict
 
-    def _dropper(self, matched: Matched, view: LogView | None, call: str | None) -> Compiled | None:
+    def _droppers(self, matched: Matched, view: LogView | None, call: str | None) -> Sequence[Compiled]:
         first = matched[0]
         if first.sampled and not self._sample(first, view):  # the lowest percentage stands first; others give way to it
-            return first
+            return [one for one in matched if one.sampled and one.percent == first.percent]
         limited = [one for one in matched if one.limit is not None]
-        return self._limited(limited, view, call) if limited else None
+        return self._limited(limited, view, call) if limited else ()
 
     def _sample(self, one: Compiled, view: LogView | None) -> bool:
         value = ABSENT if one.sample_key is None or view is None else one.sample_key(view)
@@ -226,29 +231,32 @@ class PolicySet:
             return self._random() * 100 < one.percent
         return in_sample(value, one.percent)
 
-    def _limited(self, limited: list[Compiled], view: LogView | None, call: str | None) -> Compiled | None:
-        """The first whose rate is used up; if there is none, the record is charged to all of them."""
+    def _limited(self, limited: list[Compiled], view: LogView | None, call: str | None) -> list[Compiled]:
+        """Those whose rate is used up; if there are none, the record is charged to all of them."""
         now = self.clock()
         keys = [_rate_key(one, view, call) for one in limited]
         # Never waited for: after a fork the lock may be held by a thread that does not exist here.
         held = self._lock.acquire(blocking=False)
         try:
+            full: list[Compiled] = []
             for one, key in zip(limited, keys, strict=True):
                 if one.limit is not None and not one.limit.allows(key, now):
-                    return one
-            for one, key in zip(limited, keys, strict=True):
-                if one.limit is not None:
-                    one.limit.take(key, now)
-            return None
+                    full.append(one)
+            if not full:
+                for one, key in zip(limited, keys, strict=True):
+                    if one.limit is not None:
+                        one.limit.take(key, now)
+            return full
         finally:
             if held:
                 self._lock.release()
 
-    def credit(self, hit: str, missed: Iterable[str], n: int) -> None:
-        """Count `n` records that policy `hit` dropped and that `missed` matched too, without `decide` being asked."""
-        one = self._by_id.get(hit)
-        if one is not None:
-            one.hits += n
+    def credit(self, hits: Iterable[str], missed: Iterable[str], n: int) -> None:
+        """Count `n` records that `hits` dropped and that `missed` matched too, without `decide` being asked."""
+        for policy in hits:
+            one = self._by_id.get(policy)
+            if one is not None:
+                one.hits += n
         for policy in missed:
             one = self._by_id.get(policy)
             if one is not None:
@@ -262,8 +270,9 @@ class PolicySet:
     def transform(self, view: LogView, *, evaluated: bool = False) -> bool:
         """Change a record that is kept as the policies that match it say; tells whether anything changed. Never raises.
 
-        All conditions are looked at before the first change; then the policies work in the order of their ids. The
-        mappings that `view` was made with are never written to: it gets new ones. What a failing policy did is undone.
+        All conditions are looked at before the first change. Then all policies remove, redact, rename and add, in this
+        order, and within each of the four in the order of their ids. The mappings that `view` was made with are never
+        written to: it gets new ones. A failing policy changes nothing.
 
         Args:
             view: the record.
@@ -277,15 +286,12 @@ class PolicySet:
                     one.hits += 1
         if self._deciders_change:
             matched += (one for one in self._deciders.match(view) if one.changes)
-        start = before = transform.snapshot(view)
-        for one in sorted(matched, key=lambda one: one.id) if len(matched) > 1 else matched:
-            try:
-                for change in one.changes:
-                    change(view)
-                before = transform.snapshot(view)
-            except Exception as error:  # noqa: PERF203 (one failing policy must not take the next ones with it)
-                one.failed(error)
-                transform.restore(view, before)
+        start = transform.snapshot(view)
+        if len(matched) > 1:
+            matched.sort(key=lambda one: one.id)
+        while matched and (failing := _change(view, matched)) is not None:
+            transform.restore(view, start)  # and begun again without it: each may build on another
+            matched.remove(failing)
         self.redact(view)
         return any(now is not then for now, then in zip(transform.snapshot(view), start, strict=True))
 
@@ -333,6 +339,20 @@ class PolicySet:
     def evicted(self) -> int:
         """Rate windows that were given up while still open, because too many calls had one."""
         return sum(one.limit.evicted for one in self._compiled if one.limit is not None)
+
+
+def _change(view: LogView, matched: list[Compiled]) -> Compiled | None:
+    """Carry out what these policies change, stage by stage; the first that fails ends it, and is returned."""
+    one = matched[0]
+    try:
+        for stage in range(len(transform.STAGES)):
+            for one in matched:
+                for change in one.changes[stage]:
+                    change(view)
+    except Exception as error:
+        one.failed(error)
+        return one
+    return None
 
 
 def _rate_key(one: Compiled, view: LogView | None, call: str | None) -> Hashable:

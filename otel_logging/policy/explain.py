@@ -23,12 +23,18 @@ _LONGEST: Final = 60  # characters of a pattern or a value that are shown
 
 @dataclass(frozen=True)
 class Reason:
-    """One policy that matched: where it stands, what it wants kept, and why each of its conditions held."""
+    """One policy that matched: where it stands, what it wants kept, and why each of its conditions held.
+
+    Attributes:
+        decided: whether it gave the reason why the record is dropped.
+        agreed: whether it would have dropped the record as well; it has a hit for it.
+    """
 
     policy: str
     source: str
     keep: str
     decided: bool
+    agreed: bool
     conditions: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -38,6 +44,7 @@ class Reason:
             "file": self.source,
             "keep": self.keep,
             "decided": self.decided,
+            "agreed": self.agreed,
             "matchers": list(self.conditions),
         }
 
@@ -57,11 +64,13 @@ class Explanation:
 def explain(policies: PolicySet, view: LogView, call: str | None = None) -> Explanation:
     """The verdict on one record as `PolicySet.evaluate` takes it (rates and counts included), and how it came about."""
     matched = (*policies.match(view), *policies.match_changers(view))
+    before = _hits(policies)
     verdict = policies.evaluate(view, call)
-    reasons = [_reason(one, view, decided=not verdict.keep and one.id == verdict.policy) for one in matched]
+    droppers = () if verdict.keep else _grown(policies, before)
+    reasons = [_reason(one, view, droppers, decided=one.id == verdict.policy) for one in matched]
     before = _hits(policies)
     changed = verdict.keep and policies.transform(view, evaluated=True)
-    redacted_by = tuple(name for name, hits in _hits(policies).items() if hits > before.get(name, 0))
+    redacted_by = _grown(policies, before)
     return Explanation(verdict.keep, verdict.reason, tuple(reasons), view.body, changed, redacted_by)
 
 
@@ -69,10 +78,17 @@ def _hits(policies: PolicySet) -> dict[str, int]:
     return {one.policy_id: one.hits for one in policies.stats()}
 
 
-def _reason(one: Compiled, view: LogView, *, decided: bool) -> Reason:
+def _grown(policies: PolicySet, before: dict[str, int]) -> tuple[str, ...]:
+    return tuple(name for name, hits in _hits(policies).items() if hits > before.get(name, 0))
+
+
+def _reason(one: Compiled, view: LogView, droppers: tuple[str, ...], *, decided: bool) -> Reason:
     policy = one.policy
+    drops = one.id in droppers
     conditions = tuple(f"match[{number}]: {held(matcher, view)}" for number, matcher in enumerate(policy.match))
-    return Reason(policy.id, policy.source, describe_keep(policy.keep), decided, conditions)
+    return Reason(
+        policy.id, policy.source, describe_keep(policy.keep), drops and decided, drops and not decided, conditions
+    )
 
 
 def held(matcher: Matcher, view: LogView) -> str:

@@ -33,6 +33,7 @@ _FIELD_NUMBERS: Final = {
 }
 _INT64: Final = range(-(1 << 63), 1 << 63)
 _VALUES: Final = ("bool_value", "int_value", "double_value", "bytes_value", "hex_value", "string_value")
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?|-?Infinity|NaN")
 _HUMPS: Final = re.compile("(?<=[a-z0-9])([A-Z])")
 
 
@@ -142,9 +143,11 @@ def _canonical_number(name: str, value: Any) -> int | float:
     """A number as protobuf's JSON writes it: 64-bit integers as text too, and the three words for special doubles."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise Wrong(f"{name} must be a number, not {_type(value)}")
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):  # Python reads spaces and underscores, too
+        raise Wrong(f"{name} must be a number, not {value!r}")
     try:
         if name == "double_value":
-            return float(value)
+            return _number(float(value))
         number = int(value)
     except (ValueError, OverflowError):
         raise Wrong(f"{name} must be a number, not {value!r}") from None

@@ -170,10 +170,17 @@ def _loader() -> Any:
     for tag, pattern, first in (
         ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
         ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-        ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", "-+0123456789"),
+        ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+", "-+0123456789"),
         ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
          "-+.0123456789"),
         ("merge", r"<<", "<"),
     ):  # fmt: skip
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
+    Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
     return Loader
+
+
+def _whole_number(loader: Any, node: Any) -> int:
+    """A number as YAML 1.2 reads it: `017` is seventeen and `08` is eight, where 1.1 has fifteen and an error."""
+    text = loader.construct_scalar(node)
+    return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from otel_logging.policy import ottl
 from otel_logging.policy.model import ID_FIELDS, Add, Field, Policy, Redact, Remove, Rename
 from otel_logging.policy.template import Template
-from otel_logging.policy.transform import holds_everywhere, is_id
+from otel_logging.policy.transform import STAGES, holds_everywhere, is_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,23 +20,20 @@ if TYPE_CHECKING:
 _SHARED: Final = ("resource", "scope")
 
 
-def statements(policy: Policy, flag: str) -> Iterator[str]:
+def statements(policy: Policy, flag: str, stages: Iterable[str] = STAGES) -> Iterator[str]:
     """What the policy changes on a record for which `flag` holds.
+
+    Args:
+        policy: whose changes.
+        flag: a condition.
+        stages: of which stages.
 
     Raises:
         Inexpressible: OTTL cannot say one of the operations.
     """
-    operations = policy.transform
-    for position, remove in enumerate(operations.remove):
-        yield from _where(_remove(remove), flag, f"{policy.id} remove {position}")
-    for position, redact in enumerate(operations.redact):
-        if not (policy.everywhere and holds_everywhere(redact)):
-            place = f"log: transform: redact[{position}]"
-            yield from _where(_redact(redact, place), flag, f"{policy.id} redact {position}")
-    for position, rename in enumerate(operations.rename):
-        yield from _where(_rename(rename), flag, f"{policy.id} rename {position}")
-    for position, add in enumerate(operations.add):
-        yield from _where(_add(add), flag, f"{policy.id} add {position}")
+    for stage in stages:
+        for position, operation in enumerate(getattr(policy.transform, stage)):
+            yield from _where(_steps(policy, operation, position), flag, f"{policy.id} {stage} {position}")
 
 
 def shared(policy: Policy) -> bool:
@@ -67,6 +64,18 @@ def _where(steps: _Steps, flag: str, name: str) -> Iterator[str]:
 
 
 _OWN: Final = "\x00own\x00"  # stands for the operation's remembered place until its name is known
+
+
+def _steps(policy: Policy, operation: Remove | Redact | Rename | Add, position: int) -> _Steps:
+    if isinstance(operation, Remove):
+        return _remove(operation)
+    if isinstance(operation, Rename):
+        return _rename(operation)
+    if isinstance(operation, Add):
+        return _add(operation)
+    if policy.everywhere and holds_everywhere(operation):
+        return []
+    return _redact(operation, f"log: transform: redact[{position}]")
 
 
 def _set(field: Field, value: str) -> str:

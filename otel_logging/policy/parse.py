@@ -6,12 +6,14 @@ business, and how a policy is carried out is `compiler`'s.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from otel_logging.policy import operations, patterns
+from otel_logging.policy import operations, otlp_json, patterns
+from otel_logging.policy.extensions import SUPPORTED
 from otel_logging.policy.fields import SELECTORS, Wrong, numeric_value, selector, snake, typed_value
 from otel_logging.policy.model import (
     ID_FIELDS,
@@ -34,8 +36,10 @@ _POLICY_KEYS: Final = (
 )  # fmt: skip
 _LOG_KEYS: Final = ("match", "keep", "transform", "sample_key")
 _MATCHER_KEYS: Final = (*SELECTORS, *MATCH_KINDS, "negate", "case_insensitive")
-_MODES: Final = ("kept", "dropped", "unmatched", "matched", "all")
-_LABEL_VALUES: Final = ("string_value", "bool_value", "int_value", "double_value")
+_MODES: Final = ("kept", "dropped", "unmatched", "matched", "all")  # in the order of the enum's numbers, from 1
+_LABEL_VALUES: Final = (
+    "string_value", "bool_value", "int_value", "double_value", "bytes_value", "array_value", "kvlist_value",
+)  # fmt: skip
 _PERCENT: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)%")
 _RATE: Final = re.compile(r"([0-9]{1,10})/([0-9]{0,10})([sm])")
 _UINT32: Final = 1 << 32
@@ -283,7 +287,7 @@ def _key_value(raw: Any) -> tuple[str, Any]:
         given = snake(value, _LABEL_VALUES, "a label's value")
         if len(given) != 1:
             raise Wrong(f"label {key!r}: one of {', '.join(_LABEL_VALUES)} is needed")
-        value = next(iter(given.values()))
+        value = otlp_json.value_of(given)
     return key, value
 
 
@@ -292,12 +296,30 @@ def _extension(raw: Any) -> Extension:
     for key in ("type", "version"):
         if not isinstance(parts.get(key), str) or not parts[key]:
             raise Wrong(f"a {key} is needed")
-    config = parts.get("config", {})
-    if not isinstance(config, Mapping):
-        raise Wrong("config must be a mapping")
-    mode: Any = str(parts.get("mode", "matched")).lower().removeprefix("extension_mode_")
+    mode: Any = parts.get("mode", "matched")
+    if isinstance(mode, int) and 0 <= mode <= len(_MODES) and not isinstance(mode, bool):
+        mode = ("unspecified", *_MODES)[mode]
+    mode = str(mode).lower().removeprefix("extension_mode_")
     if mode == "unspecified":
         mode = "matched"
     if mode not in _MODES:
         raise Wrong(f"unknown mode {parts['mode']!r}; valid: {', '.join(_MODES)}")
-    return Extension(parts["type"], parts["version"], dict(config), mode)
+    return Extension(parts["type"], parts["version"], _config(parts), mode)
+
+
+def _config(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """An extension's config: a mapping, or, as protobuf's JSON has it, the base64 of one as JSON.
+
+    It is opaque: the config of a type that is not ours may be anything, as that extension is skipped and no more.
+    """
+    config = parts.get("config", {})
+    if isinstance(config, str):
+        try:
+            config = json.loads(base64.b64decode(config, validate=True))
+        except (ValueError, RecursionError):
+            pass  # no JSON: said below, if it concerns us
+    if isinstance(config, Mapping):
+        return dict(config)
+    if parts["type"] in SUPPORTED:
+        raise Wrong("config must be a mapping")
+    return {}

@@ -8,12 +8,14 @@ that an override let through (`otel_logging.trigger`) is dropped by nothing. OTT
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from otel_logging.policy import ottl, ottl_changes, ottl_privacy
 from otel_logging.policy.limit import SPACE, in_sample, threshold
 from otel_logging.policy.model import ID_FIELDS, Field, Keep, Policy
 from otel_logging.policy.ottl import Inexpressible
+from otel_logging.policy.transform import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +64,9 @@ def render(policies: Iterable[Policy], *, approximate: bool = False) -> Rendered
     changing = sorted(good, key=lambda policy: policy.id)
     # All conditions are looked at before the first change.
     flags = [line for policy in changing for line in work.guarded(policy, _flag)]
-    changes = [line for policy in changing for line in work.guarded(policy, _changes)]
+    changes = [
+        line for stage in STAGES for policy in changing for line in work.guarded(policy, partial(_changes, stage=stage))
+    ]
     texts = work.private(changing)
     for policy in good:
         work.tell_about(policy)
@@ -189,9 +193,9 @@ def _flag(policy: Policy) -> Iterator[Line]:
         yield Line(f"set({ottl_changes.remembered(policy.id)}, true) where {when}", policy)
 
 
-def _changes(policy: Policy) -> Iterator[Line]:
+def _changes(policy: Policy, stage: str) -> Iterator[Line]:
     if policy.keep.kind != "none":
-        for statement in ottl_changes.statements(policy, f"{ottl_changes.remembered(policy.id)} == true"):
+        for statement in ottl_changes.statements(policy, f"{ottl_changes.remembered(policy.id)} == true", (stage,)):
             yield Line(statement, policy)
 
 

@@ -15,21 +15,24 @@ from otel_logging.policy.template import Template
 from otel_logging.policy.view import ABSENT, HOMES, LogView, id_bytes, reader
 
 Change = Callable[[LogView], None]
+Stages = tuple[tuple[Change, ...], ...]
+STAGES: Final = ("remove", "redact", "rename", "add")  # in the order that the specification sets
 _SLOTS: Final = (*STANDARD_FIELDS, *HOMES.values())
 
 
-def compiled(transform: Transform, *, everywhere: bool = False) -> tuple[Change, ...]:
-    """The operations in the order that the specification sets: remove, redact, rename, add.
+def compiled(transform: Transform, *, everywhere: bool = False) -> Stages:
+    """The operations of each of `STAGES`.
 
-    `everywhere` leaves the redactions of the body by a pattern out: see `privacy`.
+    Empty where there are none at all. `everywhere` leaves the redactions of the body by a pattern out: see `privacy`.
     """
     redactions = (one for one in transform.redact if not (everywhere and holds_everywhere(one)))
-    return (
-        *(_remove(one) for one in transform.remove),
-        *(_redact(one) for one in redactions),
-        *(_rename(one) for one in transform.rename),
-        *(_add(one) for one in transform.add),
+    stages = (
+        tuple(_remove(one) for one in transform.remove),
+        tuple(_redact(one) for one in redactions),
+        tuple(_rename(one) for one in transform.rename),
+        tuple(_add(one) for one in transform.add),
     )
+    return stages if any(stages) else ()
 
 
 def holds_everywhere(one: Redact) -> bool:

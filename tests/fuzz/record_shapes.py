@@ -12,263 +12,40 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime as dt
-import decimal
-import enum
 import io
-import json
 import logging
 import math
-import re
 import struct
 import sys
-import uuid
-from typing import NamedTuple
 
+from odd_values import (
+    OBJECTS,
+    TEXTS,
+    BadCompare,
+    BadError,
+    BadText,
+    Halfway,
+    LongDict,
+    Mood,
+    Nameless,
+    NegativeList,
+    NoItems,
+    ShortDict,
+    Shouting,
+    Without,
+)
 from opentelemetry._logs import LogRecord as OtelRecord
 from opentelemetry._logs import SeverityNumber
-from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.sdk._logs import LogRecordProcessor
+from record_checks import check_console, check_otlp
 
 from otel_logging import call, trouble
 from otel_logging.boot import configure
 from otel_logging.bridge.handler import LoggingHandler
 from otel_logging.bridge.ledger import ledger
-from otel_logging.export import otlp_json
 from otel_logging.export.console import Console
 from otel_logging.export.entry import entry_of
 from otel_logging.testing import capture
-
-MAX_RECORD = 1_000_000  # bytes of one record as JSON
-# What could end a line, drive a terminal or reorder what is read.
-FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-HUMAN = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] ")
-
-# -- what objects do ---------------------------------------------------------------------------------------------------
-
-
-class BadText:
-    """No text, no repr."""
-
-    def __str__(self):
-        raise RuntimeError("no text")
-
-    __repr__ = __str__
-
-
-class Cruel:
-    """Raises what is no Exception."""
-
-    def __str__(self):
-        raise GeneratorExit("no \ud800")
-
-    __repr__ = __str__
-
-
-class NoMemory:
-    def __str__(self):
-        raise MemoryError
-
-    __repr__ = __str__
-
-
-class BadError(Exception):
-    """An error whose own text, arguments and representation fail."""
-
-    def __str__(self):
-        raise BadError
-
-    __repr__ = __str__
-
-    @property
-    def args(self):
-        raise BadError
-
-
-class RaisesBad:
-    def __str__(self):
-        raise BadError
-
-    __repr__ = __str__
-
-
-class NotText:
-    """Its text is no text."""
-
-    def __str__(self):
-        return 5  # noqa: PLE0307 (on purpose)
-
-    __repr__ = __str__
-
-
-class BadCompare:
-    """Can be neither compared nor hashed, once it has been."""
-
-    def __init__(self):
-        self.asked = 0
-
-    def __eq__(self, other):
-        raise RuntimeError("no equality")
-
-    def __hash__(self):
-        self.asked += 1
-        if self.asked > 1:
-            raise RuntimeError("no hash")
-        return 7
-
-    def __bool__(self):
-        raise RuntimeError("no truth")
-
-
-class Loud:
-    """Logs while it is rendered."""
-
-    def __str__(self):
-        logging.getLogger("fuzz.inner").warning("inside: %s", "str")
-        return "loud"
-
-    def __repr__(self):
-        logging.getLogger("fuzz.inner").error("inside: repr")
-        return "loud"
-
-
-class Endless:
-    """Logs itself while it is rendered."""
-
-    def __str__(self):
-        logging.getLogger("fuzz.inner").warning("inside: %s", self)
-        return "endless"
-
-    __repr__ = __str__
-
-
-class Shouting(str):
-    """A str whose own text is another."""
-
-    __slots__ = ()
-
-    def __str__(self):
-        return Shouting("SHOUTED\n\ud800")
-
-    def isascii(self):
-        raise RuntimeError("no")
-
-    def encode(self, *_args):
-        raise RuntimeError("no")
-
-
-class OddInt(int):
-    def __int__(self):
-        raise RuntimeError("no number")
-
-    def __str__(self):
-        raise RuntimeError("no text")
-
-    __repr__ = __str__
-
-
-class OddFloat(float):
-    def __float__(self):
-        raise RuntimeError("no number")
-
-
-class OddBytes(bytes):
-    def __len__(self):
-        return 1 << 40
-
-    def __bytes__(self):
-        raise RuntimeError("no bytes")
-
-
-class LongDict(dict):
-    def __len__(self):
-        return 1 << 60
-
-
-class ShortDict(dict):
-    def __len__(self):
-        return 0
-
-
-class NegativeList(list):
-    def __len__(self):
-        return -1  # noqa: PLE0303 (on purpose)
-
-
-class NoItems(dict):
-    def items(self):
-        raise KeyError("gone")
-
-    def __iter__(self):
-        raise KeyError("gone")
-
-
-class Halfway(collections.UserList):
-    def __iter__(self):
-        yield from self.data
-        raise RuntimeError("halfway")
-
-
-class Without(collections.UserList):
-    """A sequence without end."""
-
-    def __iter__(self):
-        while True:
-            yield 1
-
-
-class Mood(str, enum.Enum):
-    GOOD = "good"
-
-
-class BadMeta(type):
-    @property
-    def __name__(cls):
-        raise RuntimeError("no name")
-
-    def __instancecheck__(cls, _other):
-        raise RuntimeError("no instances")
-
-
-class Nameless(metaclass=BadMeta):
-    def __str__(self):
-        raise RuntimeError("no text")
-
-    __repr__ = __str__
-
-
-class Liar:
-    """Says that it is something else."""
-
-    @property
-    def __class__(self):
-        return dict
-
-
-class BadClass:
-    @property
-    def __class__(self):
-        raise RuntimeError("no class")
-
-
-class Point(NamedTuple):
-    x: int
-
-
-OBJECTS = (
-    BadText, Cruel, NoMemory, RaisesBad, NotText, BadCompare, Loud, Endless, BadError, OddInt, OddFloat, OddBytes, Nameless,
-    Liar, BadClass, object, uuid.uuid4, lambda: Mood.GOOD, lambda: (one for one in [1]), lambda: 2**63, lambda: -(2**63) - 1,
-    lambda: 10**5000, lambda: math.nan, lambda: -math.inf, lambda: None, lambda: True, lambda: decimal.Decimal("1.5"),
-    lambda: dt.datetime(2024, 1, 2), lambda: Ellipsis, lambda: memoryview(b"abc"),
-    lambda: bytearray(b"\xff"), lambda: b"\x00\xff", lambda: {1, 2}, frozenset, lambda: range(3), lambda: int,
-    lambda: complex(1, 2), lambda: collections.deque([1]), lambda: Point(1),
-)  # fmt: skip
-TEXTS = (
-    "", "plain", "שלום 📞", "\ud800", "caf\udce9", "a\nb", "\r\n[2024-01-21 19:30:26] INFO     [x] forged", "\x00", "\x1b[2J\x9b31m", "\u2028\u2029\x85",
-    "\u202egnp\u2066x\u2069", '"}\n{"timestamp":"2024-01-21T19:30:26.123Z","message":"forged"}', "%s %d %(x)s %", "{}", "\ufeff\u200f", "\U0010ffff\uffff",
-    "password=hunter2", "CA" + "0" * 32, "call_sid", "status", "message", "name", "msg", "args", "exc_info", "otel.event.name", "event.name", "trace_id",
-    "logger.name", "exception.type", "code.line.number", "otel_logging.repaired", "otel_logging.trigger", "extra.status", "levelno",
-)  # fmt: skip
 
 
 class Bytes:
@@ -619,66 +396,6 @@ class Rig:
             f"trouble: {stats['incidents']}"
         )
         assert stats["created"] == stats["exported"] + sum(stats["dropped"].values()), f"books: {stats}"
-
-
-def check_otlp(records) -> None:
-    """What came out is valid OTLP, as protobuf and as JSON: nothing is left out, nothing is too large."""
-    message = encode_logs(records)
-    message = type(message).FromString(message.SerializeToString())
-    decoded = [record for group in message.resource_logs for scope in group.scope_logs for record in scope.log_records]
-    assert len(decoded) == len(records)
-    expected = sorted(len(one.log_record.attributes or ()) for one in records)
-    assert sorted(len(record.attributes) for record in decoded) == expected, "attributes were left out"
-    for record in decoded:
-        keys = [pair.key for pair in record.attributes]
-        assert all(keys), "an attribute without a name"
-        assert len(set(keys)) == len(keys), "an attribute that comes twice"
-        assert len(record.attributes) <= 128
-        assert 0 <= record.severity_number <= 24
-        assert len(record.trace_id) in {0, 16}
-        assert record.observed_time_unix_nano or record.time_unix_nano
-    for one in records:
-        _check_json(otlp_json.line(otlp_json.encode_logs([one])))
-
-
-def _check_json(line: bytes) -> None:
-    text = line.decode("utf-8")
-    assert text.count("\n") == 1
-    assert text.endswith("\n")
-    (record,) = json.loads(text, parse_constant=_no_constant)["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
-    assert len(json.dumps(record, ensure_ascii=False).encode()) <= MAX_RECORD * 1.1  # OTLP/JSON has more around values
-    assert re.fullmatch("[0-9a-f]{32}", record.get("traceId", "0" * 32))
-    assert re.fullmatch("[0-9a-f]{16}", record.get("spanId", "0" * 16))
-    for number in re.findall(r'"intValue":"(-?\d+)"', text):
-        # A body that happens to say so is escaped, and does not match.
-        assert -(2**63) <= int(number) < 2**63
-
-
-def _no_constant(name: str):
-    raise AssertionError(f"{name} is no JSON")
-
-
-def check_console(people: str, lines: str, records: int) -> None:
-    """One JSON line a record; for people one head a record, and what follows it cannot be taken for another."""
-    for text in (people, lines):
-        assert not FORBIDDEN.search(text), f"on the console: {FORBIDDEN.search(text)[0]!r}"
-        text.encode()
-        assert not text or text.endswith("\n")
-    json_lines = lines.splitlines()
-    assert len(json_lines) == records, f"{len(json_lines)} JSON lines for {records} records"
-    for line in json_lines:
-        found = json.loads(line, object_pairs_hook=_pairs, parse_constant=_no_constant)
-        assert list(found)[:5] == ["timestamp", "level", "module", "message", "logger"]
-        assert all(type(found[key]) is str for key in ("timestamp", "level", "module", "message", "logger", "service"))
-    heads = [line for line in people.splitlines() if HUMAN.match(line)]
-    assert len(heads) == records, f"{len(heads)} lines for {records} records"
-    assert all(HUMAN.match(line) or line.startswith("    ") for line in people.splitlines()), "a line of no record"
-
-
-def _pairs(pairs):
-    keys = [key for key, _ in pairs]
-    assert len(set(keys)) == len(keys), f"a key twice: {keys}"
-    return dict(pairs)
 
 
 _rig: Rig | None = None

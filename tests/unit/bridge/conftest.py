@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
+from gated import Keeps
 
 
 @pytest.fixture
@@ -24,3 +26,17 @@ def rules(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def keeps():
+    """A handler on a logger of the test's own, which does not propagate: `(logger, handler)`."""
+    logger = logging.getLogger("gate.test")
+    handler = Keeps()
+    logger.addHandler(handler)
+    logger.setLevel(1)
+    yield logger, handler
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+    logger.filters.clear()
+    logger.propagate, logger.disabled = True, False

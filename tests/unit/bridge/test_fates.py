@@ -14,13 +14,13 @@ from otel_logging.bridge.memory import CallMemory
 
 @pytest.fixture
 def fate():
-    return fates.fate_of("policy:frames", "frames", ("others",), rated=False)
+    return fates.fate_of("policy:frames", ("frames",), ("others",), rated=False)
 
 
 @pytest.fixture
 def credited(monkeypatch):
     found = []
-    monkeypatch.setattr(fates, "credit", lambda fate, n: found.append((fate.hit, fate.missed, n)))
+    monkeypatch.setattr(fates, "credit", lambda fate, n: found.append((fate.hits, fate.missed, n)))
     return found
 
 
@@ -35,7 +35,7 @@ class TestSettle:
         fates.settle(memory)
         fates.settle(memory)
         assert memory.counts == {"policy:frames": 4}
-        assert credited == [("frames", ("others",), 3), ("frames", ("others",), 1)]
+        assert credited == [(("frames",), ("others",), 3), (("frames",), ("others",), 1)]
         assert (ledger.snapshot()["created"], ledger.snapshot()["dropped"]) == (4, {"policy:frames": 4})
 
     def test_reading_the_books_settles(self, fate):
@@ -84,14 +84,14 @@ class TestPages:
         """A page grows with the fates, and stays the list that it was."""
         memory = CallMemory()
         page = fates.page_of(memory)
-        late = fates.fate_of("policy:later", "later", (), rated=False)
+        late = fates.fate_of("policy:later", ("later",), (), rated=False)
         assert fates.page_of(memory) is page
         assert page[late.index].fate is late
 
     def test_there_are_only_so_many_fates(self, monkeypatch):
         """Outcomes beyond that go the long way."""
         monkeypatch.setattr(fates, "_MAX_FATES", len(fates._fates))
-        assert fates.fate_of("policy:one too many", "one too many", (), rated=False) is None
+        assert fates.fate_of("policy:one too many", ("one too many",), (), rated=False) is None
 
     def test_disarming_reaches_every_call(self):
         """Nothing goes the short way then."""

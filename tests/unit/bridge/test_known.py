@@ -154,11 +154,15 @@ def test_tables_are_bounded(monkeypatch):
 
 
 def test_hits_go_to_the_policies():
-    """What is counted elsewhere is credited to who dropped it, and to who would have."""
-    policies = rules(("p", "frame", "none"), ("q", "f", "none"))
+    """What is counted elsewhere is credited to who dropped it, and to who had it otherwise."""
+    policies = rules(("p", "frame", "none"), ("q", "f", "none"), ("r", "f", "all"))
     made, _ = learned(policies, "frame 1")
     made.credit(made.shapes[b"frame 0"], 3)
-    assert {one.policy_id: (one.hits, one.misses) for one in policies.stats()} == {"p": (3, 0), "q": (0, 3)}
+    assert {one.policy_id: (one.hits, one.misses) for one in policies.stats()} == {
+        "p": (3, 0),
+        "q": (3, 0),
+        "r": (0, 3),
+    }
 
 
 def test_fates_are_the_same_after_a_reload():

@@ -123,3 +123,22 @@ def test_what_nobody_told(rules):
             log.info("beat")
             log.info("frame")
         assert suppressed.untold(call.memory) == {"rate_limited:slow": 4}
+
+
+def test_a_line_that_never_comes_is_not_waited_for_without_end():
+    """Where a helper logs for who asked, lines do not go the long way for ever, and the count is told all the same."""
+
+    def says(text):
+        log.info(text)
+
+    with capture(policies=[]) as sink:
+        with otel_logging.call(SID):
+            for _ in range(3):
+                if otel_logging.every_n("k", 2):
+                    says("now")
+        assert suppressed.this_thread.offered is not None
+        for number in range(100):
+            says(f"line {number}")
+        assert suppressed.this_thread.offered is None
+        assert sum(filter(None, counts(sink.records))) == 0
+        assert counts(sink.summaries) == [1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from asgi_peer import Notes
 
+from otel_logging.bridge import suppressed
 from otel_logging.calls import limits, registry, spans, timer, waiting
 
 TWILIO = "CA" + "0123456789abcdef" * 2
@@ -57,6 +59,7 @@ def no_calls():
     waiting.release_all()
     registry.reset()
     limits.reset()
+    suppressed.reset()
 
 
 @pytest.fixture
@@ -75,3 +78,8 @@ def provider():
     yield made
     spans.use_tracer(None)
     made.shutdown()
+
+
+@pytest.fixture
+def notes():
+    return Notes()

@@ -75,6 +75,28 @@ class TestExplain:
         ]
         assert "1 record: 1 dropped by cache" in result.err
 
+    def test_who_else_would_have_dropped_it(self, run, tmp_path):
+        """A policy that asked for the same is not overridden; one that asked for more is."""
+        path = tmp_path / "three.yaml"
+        match = "log: {match: [{log_field: body, contains: hit}], keep"
+        path.write_text(
+            "policies:\n"
+            + "".join(
+                f"  - {{id: {name}, {match}: {keep}}}}}\n"
+                for name, keep in [("c", "50%"), ("b", "none"), ("a", "none")]
+            )
+        )
+        result = run("policy", "explain", "[CACHE] hit 3", "--policies", path)
+        assert [line.strip() for line in result.lines if "three.yaml" in line] == [
+            "by a (three.yaml), keep: none",
+            "also by b (three.yaml), keep: none",
+            "overridden: c (three.yaml), keep: 50%",
+        ]
+        told = json.loads(run("policy", "explain", "[CACHE] hit 3", "--policies", path, "--json").out)["policies"]
+        assert [(one["policy"], one["decided"], one["agreed"]) for one in told] == [
+            ("a", True, False), ("b", False, True), ("c", False, False),
+        ]  # fmt: skip
+
     def test_level_and_redaction(self, run, rules):
         """LOG_LEVEL drops too; a redacted message is shown as it would leave, with the policy that did it."""
         assert "below LOG_LEVEL" in run("policy", "explain", "x", "--level", "debug", "--policies", rules).out

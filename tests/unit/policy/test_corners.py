@@ -354,18 +354,24 @@ class TestTransforms:
         redact = {"log_field": "body", "regex": regex, "replacement": replacement}
         assert self.change(run, {"redact": [redact]}, {"body": text})["body"] == result
 
-    def test_policies_in_the_order_of_their_ids(self, run):
-        """All that match transform a record that stays, by id; one that a drop overrides does nothing."""
+    def test_policies_together(self, run):
+        """All that match transform a record that stays, stage by stage; one that a drop overrides does nothing."""
         rules = [
-            {"id": "b", "log": {"match": [BODY], "transform": {"rename": [{"from_log_attribute": "x", "to": "y"}]}}},
-            {"id": "a", "log": {"match": [BODY], "transform": {"add": [{"log_attribute": "x", "value": "1"}]}}},
+            {"id": "b", "log": {"match": [BODY], "transform": {"rename": [{"from_log_attribute": "z", "to": "y"}]}}},
+            {
+                "id": "a",
+                "log": {
+                    "match": [BODY],
+                    "transform": {"add": [{"log_attribute": "x", "value": "1"}, {"log_attribute": "z", "value": "2"}]},
+                },
+            },
             {
                 "id": "c",
                 "log": {"match": [{"log_attribute": "y", "exists": True}], "transform": {"remove": [BODY_FIELD]}},
             },
         ]
         (found,) = run(rules, {})
-        assert (found["attributes"], found["body"]) == ({"y": "1"}, "r0")
+        assert (found["attributes"], found["body"]) == ({"x": "1", "z": "2"}, "r0")
         assert run.stats == {"a": (1, 0), "b": (1, 0)}
         assert run([*rules, {"id": "d", **drops(BODY)}], {}) == []
         assert run.stats == {"a": (0, 1), "b": (0, 1), "d": (1, 0)}

@@ -174,13 +174,15 @@ class TestKeep:
         assert (kept.keep, kept.policy) == (True, "a-all")
         assert counts(policies) == {"a-all": (1, 1), "z-none": (1, 0)}
 
-    def test_of_equals_the_first_id_decides(self):
-        """Whatever the order in the file, the same policy gets the hit."""
-        rules = [rule("b"), rule("a")]
+    @pytest.mark.parametrize(("keep", "more"), [("none", "50%"), ("0%", "50%"), ("1/m", "5/m")])
+    def test_of_equals_the_first_id_decides_and_all_have_the_hit(self, keep, more):
+        """Whatever the order in the file, one policy names the reason; all that would have dropped it carried it out."""
+        rules = [rule("b", keep=keep), rule("c", keep="all"), rule("d", keep=more), rule("a", keep=keep)]
         for order in (rules, rules[::-1]):
-            policies = PolicySet(order)
+            policies = PolicySet(order, clock=lambda: 0.0, random=lambda: 0.0)
+            passed = int(keep == "1/m" and policies.evaluate(LogView("x")).keep)
             assert policies.evaluate(LogView("x")).policy == "a"
-            assert counts(policies) == {"a": (1, 0), "b": (0, 1)}
+            assert counts(policies) == {name: (passed + (name in "ab"), name in "cd") for name in "abcd"}
 
     def test_lower_percentage_wins(self):
         """Of two samples only the smaller is drawn."""

@@ -59,7 +59,7 @@ class TestLoad:
 
     def test_scalars_are_those_of_yaml_1_2(self, written):
         """Text stays text where YAML 1.1 would see a boolean, a date or a time."""
-        words = ["no", "on", "y", "2024-01-21", "12:30:45", "1_000", "0o7", "none", "="]
+        words = ["no", "on", "y", "2024-01-21", "12:30:45", "1_000", "0b1", "none", "="]
         matchers = "".join(f"      - {{log_field: body, exact: {word}}}\n" for word in words)
         loaded = load([written(f"id: p\nlog:\n    match:\n{matchers}")])
         assert loaded.errors == []
@@ -72,6 +72,10 @@ class TestLoad:
             "5": 5,
             "-5": -5,
             "0x1F": 31,
+            "0o17": 15,
+            "017": 17,
+            "08": 8,
+            "-007": -7,
             "0.5": 0.5,
             "1e3": 1000.0,
             ".inf": float("inf"),

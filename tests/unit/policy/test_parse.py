@@ -49,6 +49,35 @@ class TestPolicy:
         assert found.extensions == (Extension("otel-logging/x", "1.0.0", {"a": 1}, "dropped"),)
         assert (found.name, found.description, found.enabled, found.frame) == ("P", "why", True, True)
 
+    @pytest.mark.parametrize(
+        ("value", "meant"),
+        [
+            ({"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "5"}]}}, ["a", 5]),
+            ({"kvlist_value": {"values": [{"key": "k", "value": {"boolValue": True}}]}}, {"k": True}),
+            ({"bytesValue": "3q2+7w=="}, b"\xde\xad\xbe\xef"),
+            ({"intValue": "5"}, 5),
+        ],
+    )
+    def test_labels_hold_any_value(self, value, meant):
+        """A label is an OTLP key-value: none of its types takes the policy out of force."""
+        found = parsed(labels=[{"key": "team", "value": value}])
+        assert (found.errors, found.labels) == ((), {"team": meant})
+
+    @pytest.mark.parametrize("config", ["3q2+7w==", "eyJhIjogMX0=", "no base64", ["x"], 5])
+    def test_the_config_of_a_foreign_extension_is_opaque(self, config):
+        """An extension that is not ours is skipped, whatever its config is; its policy is in force."""
+        found = parsed(extensions=[{"type": "com.example/x", "version": "1.0.0", "config": config, "mode": 2}])
+        assert found.errors == ()
+        assert found.extensions[0].mode == "dropped"
+        assert found.extensions[0].config == ({"a": 1} if config == "eyJhIjogMX0=" else {})
+
+    def test_the_config_of_our_extension_may_be_base64_and_must_be_a_mapping(self):
+        """Protobuf's JSON writes bytes as base64; what is in it is checked as ever."""
+        ours = {"type": "otel-logging/flight-recorder", "version": "1.0.0"}
+        assert parsed(extensions=[{**ours, "config": "eyJhIjogMX0="}]).extensions[0].config == {"a": 1}
+        found = parsed(extensions=[{**ours, "config": "W10="}])
+        assert list(map(str, found.errors)) == ["extensions[0]: config must be a mapping"]
+
     def test_labels_may_be_a_mapping(self):
         """The short form of labels means the same."""
         assert parsed(labels={"otel-logging.class": "frame"}).frame

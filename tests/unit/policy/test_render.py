@@ -107,6 +107,15 @@ class TestTransforms:
         assert "severity_number < 13" in rendered.statements[0].ottl
         assert LET_THROUGH not in rendered.statements[1].ottl
 
+    def test_each_stage_is_that_of_all_policies(self):
+        """All policies remove, then all redact, rename and add, as in the application."""
+        first = {"add": [{"log_attribute": "x", "value": "1"}], "redact": [{"log_attribute": "y"}]}
+        second = {"remove": [{"log_attribute": "x"}], "rename": [{"from_log_attribute": "z", "to": "y"}]}
+        lines = render([made("all", name="a", transform=first), made("all", name="b", transform=second)]).statements
+        said = [line.policy.id for line in lines if "log.cache" not in line.ottl.partition(" where ")[0]]
+        assert said == ["b", "a", "b", "b", "a"]  # the one in the middle is a renaming: set, and delete
+        assert lines[-1].ottl.startswith('set(log.attributes["x"], "1")')
+
     def test_shared_resources_are_noted(self):
         """Who changes a resource is told that all records that share it see the change."""
         change = {"remove": [{"resource_attribute": "host.name"}]}

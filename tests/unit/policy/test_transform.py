@@ -132,6 +132,30 @@ class TestPolicies:
         assert policies.transform(record)
         assert (record.body, record.attributes) == ("[REDACTED]", {"tag": "b"})
 
+    def test_each_stage_is_that_of_all_policies(self):
+        """All remove before one redacts, all redact before one renames, all rename before one adds, whatever their ids."""
+        rules = [
+            rule("a", add=[{"log_attribute": "new", "value": "added"}], rename=[{"from_log_attribute": "old", "to": "named"}]),
+            rule("b", redact=[{"log_attribute": "old"}, {"log_attribute": "named"}], remove=[{"log_attribute": "new"}]),
+        ]  # fmt: skip
+        record = view(attributes={"old": "x", "new": "y"})
+        assert PolicySet(rules).transform(record)
+        assert record.attributes == {"named": "[REDACTED]", "new": "added"}
+
+    def test_what_was_built_on_a_failing_policy_is_undone_too(self):
+        """A record is as if a failing policy did not exist, also where another policy changed what it had left."""
+        rules = [
+            rule("a", redact=[{"log_attribute": "x", "replacement": "a"}]),
+            rule("b", redact=[{"log_attribute": "x", "regex": "^a$", "replacement": "b"}]),
+        ]
+        policies = PolicySet(rules)
+        first = policies._compiled[0]
+        first.changes = (*first.changes[:3], (lambda _view: 1 // 0,))
+        record = view(attributes={"x": "text"})
+        assert not policies.transform(record)
+        assert record.attributes == {"x": "text"}
+        assert {one.policy_id: len(one.errors) for one in policies.stats()} == {"a": 1, "b": 0}
+
     def test_a_failing_policy_is_undone(self, monkeypatch):
         """What a policy did before it failed is taken back; the others are carried out, and the failure is counted."""
         bad, good = (
@@ -144,7 +168,7 @@ class TestPolicies:
             raise OSError("no")
 
         one = next(one for one in policies._compiled if one.id == "bad")
-        one.changes = (*one.changes, fail)
+        one.changes = (*one.changes[:3], (fail,))
         record = view(attributes={"x": 1})
         assert policies.transform(record)
         assert (record.body, record.attributes) == ("text", {"x": 1, "a": "b"})
