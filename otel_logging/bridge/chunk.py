@@ -19,17 +19,22 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 3
 """Fields of an entry as it is appended, where they follow one another: its time in seconds since 1970, its text (a
-`str`, or as UTF-8), its site. Where the site has a template, the text is the number to be filled in, or a tuple."""
+`str`, or as UTF-8), its site or that one's number. Where the site has a template, the text is the number to be filled
+in, or a tuple."""
 
 PER_RECORD: Final = 50  # bytes of content counted for a record beside its text and extras: times, ids, level
-OVERHEAD: Final = 17  # bytes of memory that an entry takes beside its text: its time, a reference, what stands between
+OVERHEAD: Final = (
+    10  # bytes of memory that an entry takes beside its text: its time, its site's number, what stands between
+)
 _PER_EXTRA: Final = 150  # bytes of memory that an extra takes beside its content
+_SITE: Final = 160  # bytes that a site takes
 _REFERENCE: Final = 8  # bytes that a reference takes
 _ALONE: Final = 65  # bytes that a text which stands by itself takes beside its characters, the reference included
 _NUMBER: Final = 32  # bytes that a number takes
 _BETWEEN: Final = b"\xff"  # two texts that were made one: no character begins so, or goes on so
 _UTF8: Final = "utf-8"
 _ANY: Final = "surrogatepass"  # how half characters become bytes and come back
+_MOST_CODES: Final = 256  # what fits into a byte
 _NUMBERS: Final = {int}
 _BOTH: Final = {str, bytes}
 
@@ -61,6 +66,7 @@ class Chunk(NamedTuple):
         began: when the first was made, in seconds since 1970.
         times: when each was made, as doubles.
         texts: their texts as one, or by themselves where numbers are among them.
+        codes: where each comes from, by number.
         sites: where they come from.
         number: how many they are.
         content: what they say, in bytes.
@@ -70,6 +76,7 @@ class Chunk(NamedTuple):
     began: float
     times: bytes
     texts: bytes | tuple[Any, ...]
+    codes: bytes | tuple[int, ...]
     sites: tuple[Site, ...]
     number: int
     content: int
@@ -79,7 +86,32 @@ class Chunk(NamedTuple):
 _made: Final[Any] = tuple.__new__  # a named tuple in a third of the time
 
 
-def make(times: tuple[float, ...], texts: tuple[Any, ...], sites: tuple[Site, ...], *, rich: bool) -> Chunk:
+def coded(codes: list[int | Site], sites: list[Site]) -> bytes | tuple[int, ...]:
+    """The numbers of the sites of entries; sites that have none yet are added.
+
+    Numbers, as the garbage collector goes through all references that are younger than its last pass.
+    """
+    try:
+        return bytes(codes)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        numbers = []
+        for one in codes:
+            if type(one) is int:
+                numbers.append(one)
+            else:
+                numbers.append(len(sites))
+                sites.append(one)  # type: ignore[arg-type]
+        return bytes(numbers) if len(sites) <= _MOST_CODES else tuple(numbers)
+
+
+def make(
+    times: tuple[float, ...],
+    texts: tuple[Any, ...],
+    codes: bytes | tuple[int, ...],
+    sites: tuple[Site, ...],
+    *,
+    rich: bool,
+) -> Chunk:
     """A chunk of entries, some of which have extras if they are `rich`."""
     count = len(texts)
     kept: bytes | tuple[Any, ...]
@@ -93,15 +125,15 @@ def make(times: tuple[float, ...], texts: tuple[Any, ...], sites: tuple[Site, ..
             memory = _ALONE * count + (content if text.isascii() else _wide(texts, text))
         except TypeError:
             kept, content, memory = _mixed(texts)
-    if rich and not (sites.count(sites[0]) == count and not sites[0][4]):
-        for site in sites:
+    if rich:
+        for site in map(sites.__getitem__, codes):
             if site[4]:
                 more = _extras_size(site[4])
                 content += more
                 memory += more + _PER_EXTRA * len(site[4])
     content += PER_RECORD * count
-    memory += OVERHEAD * count
-    made: Chunk = _made(Chunk, (times[0], _doubles(count).pack(*times), kept, sites, count, content, memory))
+    memory += OVERHEAD * count + _SITE * len(sites)
+    made: Chunk = _made(Chunk, (times[0], _doubles(count).pack(*times), kept, codes, sites, count, content, memory))
     return made
 
 
@@ -142,7 +174,7 @@ def entries(chunk: Chunk) -> list[Entry]:
     return [
         Entry(int(time * 1e9), _text(text, template), name, ids, why, extras)
         for time, text, (name, ids, why, template, extras) in zip(
-            _times(chunk), _texts(chunk), chunk.sites, strict=True
+            _times(chunk), _texts(chunk), map(chunk.sites.__getitem__, chunk.codes), strict=True
         )
     ]
 
@@ -151,7 +183,8 @@ def cut(chunk: Chunk, number: int) -> tuple[Chunk, Chunk]:
     """A chunk in two, with so many entries in the first one; together they are as large as it was."""
     times, texts = _times(chunk), _texts(chunk)
     first, second = (
-        make(times[part], texts[part], chunk.sites[part], rich=True) for part in (slice(number), slice(number, None))
+        make(times[part], texts[part], chunk.codes[part], chunk.sites, rich=True)
+        for part in (slice(number), slice(number, None))
     )
     return first._replace(content=chunk.content - second.content, memory=chunk.memory - second.memory), second
 

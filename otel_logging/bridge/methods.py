@@ -80,13 +80,13 @@ _REMEMBER: Final = """context = _context()
 now = _now()
 if {place}.context is context and {place}.logger is self:
     pending = {place}.pending
-    pending += (now, {text}, {place}.site)  # no call since it was compared, and so no other thread
+    pending += (now, {text}, {place}.code)  # no call since it was compared, and so no other thread
+    if len(pending) >= {place}.full:
+        _roll({memory}.ring)
 else:
     ring = {memory}.ring
-    pending = ring.pending
-    pending += (now, {text}, ring.site({place}, self, context, {why}, {template}))
-if len(pending) >= {place}.full:
-    _roll({memory}.ring)"""
+    if ring.put({place}, self, context, {why}, {template}, now, {text}):
+        _roll(ring)"""
 
 _AT_FIRST_SIGHT: Final = """try:
         texts = self.{mark}

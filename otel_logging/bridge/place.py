@@ -17,17 +17,17 @@ NO_IDS: Final = (0, 0)
 
 
 class Place:
-    """A place that lines come from, and the site of the last one of them.
+    """A place that lines come from, and the number of the site of the last one of them.
 
     It is good for the next one, if `logger` and OTel's `context` are still the same ones. It goes where that one went:
     to the list `pending`, which is `full` at that length.
     """
 
-    __slots__ = ("context", "full", "logger", "pending", "site")
+    __slots__ = ("code", "context", "full", "logger", "pending")
 
     def __init__(self) -> None:
         self.context: Any = None
         self.logger: Any = None
         self.pending: list[Any] = []
         self.full = 0
-        self.site: Site = ("", NO_IDS, (0, None), None, ())
+        self.code = 0

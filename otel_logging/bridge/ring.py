@@ -41,8 +41,11 @@ class Ring:
         "_merged",
         "_most_bytes",
         "_most_records",
+        "_placed",
         "_rolling",
         "_room",
+        "_sites",
+        "_taking",
         "asked",
         "below",
         "content",
@@ -86,6 +89,9 @@ class Ring:
         self._room = room
         self._lock = threading.RLock()
         self._rolling = False
+        self._taking = False
+        self._sites: list[Site] = []  # of what is pending, by their numbers
+        self._placed: list[Place] = []  # that know their numbers
         room.enter(self)
 
     def __len__(self) -> int:
@@ -123,18 +129,30 @@ class Ring:
 
     def _take_pending(self, ring: Ring) -> int:
         """Roll what was added to a ring into a chunk of this one; returns the bytes of memory that it takes."""
-        pending, idle = ring.pending, ring._idle
-        end = len(pending)
-        if end > idle:
-            # Another thread may append meanwhile: behind the end.
-            times = tuple(pending[idle:end:WIDTH])
-            texts = tuple(pending[idle + 1 : end : WIDTH])
-            sites = tuple(pending[idle + 2 : end : WIDTH])
-            del pending[idle:end]
-            made = chunk.make(times, texts, sites, rich=ring.rich)
-            self._append(made)
-            return made.memory
-        return 0
+        with ring._lock:
+            ring._taking = True
+            try:
+                # First, so that nobody appends a number of these sites behind the end.
+                ring._unplace()
+                sites, ring._sites = ring._sites, []
+                pending, idle = ring.pending, ring._idle
+                end = len(pending)
+                times = tuple(pending[idle:end:WIDTH])
+                texts = tuple(pending[idle + 1 : end : WIDTH])
+                codes = pending[idle + 2 : end : WIDTH]
+                del pending[idle:end]
+            finally:
+                ring._taking = False
+        if not times:
+            return 0
+        made = chunk.make(times, texts, chunk.coded(codes, sites), tuple(sites), rich=ring.rich)
+        self._append(made)
+        return made.memory
+
+    def _unplace(self) -> None:
+        for place in self._placed:
+            place.context = None
+        self._placed.clear()
 
     def _append(self, made: Chunk) -> None:
         self._chunks.append(made)
@@ -191,9 +209,8 @@ class Ring:
         with self._lock:
             self.roll()
             self._trim()
-            entries = [entry for one in self._chunks for entry in chunk.entries(one)]
-        entries.sort(key=_time)  # threads and merged handles; as good as sorted otherwise
-        return entries
+            chunks = list(self._chunks)
+        return _entries(chunks)
 
     def look(self, context: Any) -> tuple[int, int]:
         """The ids of an OTel context that the ring has not just seen. It is let go of when the call ends."""
@@ -208,9 +225,10 @@ class Ring:
     def take(self) -> list[Entry]:
         """All entries in the order of their times; the ring is empty afterwards."""
         with self._lock:
-            entries = self.copy()
-            self._take_chunks()
-            return entries
+            self.roll()
+            self._trim()
+            chunks = self._take_chunks()
+        return _entries(chunks)
 
     def _take_chunks(self) -> list[Chunk]:
         """All that is rolled; the ring has nothing of it afterwards."""
@@ -249,18 +267,36 @@ class Ring:
         """Hold no reference to the application's spans any more."""
         self.context, self.ids = None, NO_IDS
         self.below.context = None
+        with self._lock:
+            self._unplace()
 
-    def site(self, place: Place, logger: Any, context: Any, why: Why, template: str | None) -> Site:
-        """The site of a line that `place` does not have; it has it afterwards.
+    def put(
+        self, place: Place, logger: Any, context: Any, why: Why, template: str | None, now: float, text: Any
+    ) -> bool:
+        """Append a line of which `place` does not know the number of its site; it does afterwards.
 
-        Called for a line of another logger, or within another OTel context, than the last one at that place.
+        That is a line of another logger, or within another OTel context, than the last one at that place, or the first
+        one since a roll. Returns whether it is time to roll.
         """
-        ids = self.ids if context is self.context else self.look(context)
-        place.context = None  # while the other two are not from one moment
-        made = place.site = (logger.name, ids, why, template, ())
-        place.logger, place.pending, place.full = logger, self.pending, self.full
-        place.context = context
-        return made
+        with self._lock:
+            ids = self.ids if context is self.context else self.look(context)
+            site: Site = (logger.name, ids, why, template, ())
+            if self._taking:  # a signal handler within that: which sites these will be with is not known
+                self.pending += (now, text, site)
+                return False
+            place.context = None  # while the others are not from one moment
+            place.logger, place.pending, place.full, place.code = logger, self.pending, self.full, len(self._sites)
+            self._sites.append(site)
+            self._placed.append(place)
+            self.pending += (now, text, place.code)
+            place.context = context
+            return len(self.pending) >= self.full
+
+
+def _entries(chunks: list[Chunk]) -> list[Entry]:
+    entries = [entry for one in chunks for entry in chunk.entries(one)]
+    entries.sort(key=_time)  # threads and merged handles; as good as sorted otherwise
+    return entries
 
 
 _time: Final = itemgetter(0)
