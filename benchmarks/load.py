@@ -23,7 +23,7 @@ CALLS = 200
 FRAMES = 50  # a second and call
 SECONDS = 100
 TURN = 5  # seconds
-FULL = 1_300  # frames of each call, of about 150 bytes, are more than what a process remembers
+FULL = 2_900  # frames of each call, of about 60 bytes, are more than what a process remembers
 AGES = 256  # frames by which calls are of different ages
 LINES = (
     "[AUDIO_DELTA] response_id=resp_0123456789ab, bytes={}",

@@ -15,6 +15,7 @@ import io
 import logging
 import os
 import threading
+import time
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 __all__ = ["FakeClock", "Record", "Sink", "assert_balanced", "capture"]
+
+_ON_ITS_WAY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,8 @@ def settle() -> None:
 def assert_balanced(stats: Mapping[str, Any] | None = None) -> None:
     """Fail unless every record made is exported, held, or dropped with a reason.
 
+    A record that is on its way in another thread is waited for, a second at most.
+
     Args:
         stats: what `otel_logging.stats()` gave; by default the books as they are now.
 
@@ -185,14 +190,23 @@ def assert_balanced(stats: Mapping[str, Any] | None = None) -> None:
     if stats is None:
         settle()
         stats = configure.stats()
-    dropped = sum(stats["dropped"].values())
-    difference = stats["created"] - stats["exported"] - stats["held"] - dropped
-    if difference:
+        latest = time.monotonic() + _ON_ITS_WAY_SECONDS
+        while _difference(stats) and time.monotonic() < latest:
+            time.sleep(_ON_ITS_WAY_SECONDS / 100)
+            stats = configure.stats()
+    if difference := _difference(stats):
+        dropped = sum(stats["dropped"].values())
         what = f"{difference} unaccounted for" if difference > 0 else f"{-difference} accounted for twice"
         raise AssertionError(
             f"the books do not balance, records {what}: created {stats['created']}, exported {stats['exported']}, "
             f"held {stats['held']}, dropped {dropped} {dict(stats['dropped'])}"
         )
+
+
+def _difference(stats: Mapping[str, Any]) -> int:
+    """How many more records were made than became of."""
+    left: int = stats["created"] - stats["exported"] - stats["held"] - sum(stats["dropped"].values())
+    return left
 
 
 # -- the inside --------------------------------------------------------------------------------------------------------
