@@ -1,7 +1,7 @@
 """What it costs to find one call among 1.25 million records, to index and seal them, and to search them for a text.
 
 The store is made anew in a temporary folder. All figures are ratios within this run: whole processes by the CPU time
-that they take, by turns with a bare Python that imports json and sqlite3; indexing and sealing against parsing the same
+that they take, the median of turns with a bare Python that imports json and sqlite3; indexing and sealing against parsing the same
 lines with json; searching for a text against ripgrep on the same files, by wall time, which both spend waiting alike.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -55,11 +56,13 @@ def _calls(store: Path, made: store_maker.Made, environ: dict[str, str], form: s
         "short": _command(store, "call", made.short),
         "long": _command(store, "call", made.long),
     }
-    least = {name: min(_cpu(command, environ) for _ in range(2)) for name, command in commands.items()}
-    for _ in range(turns):
-        for name, command in commands.items():
-            least[name] = min(least[name], _cpu(command, environ))
-    return {f"store.call.{size}.{form}": least[size] / least["bare"] for size in ("short", "long")}
+    for command in commands.values():
+        _cpu(command, environ)  # the first time fills caches
+    spent = [{name: _cpu(command, environ) for name, command in commands.items()} for _ in range(turns)]
+    return {
+        f"store.call.{size}.{form}": statistics.median(turn[size] / turn["bare"] for turn in spent)
+        for size in ("short", "long")
+    }
 
 
 def _cpu(command: list[str], environ: dict[str, str]) -> float:
