@@ -1,8 +1,9 @@
 """What it costs to find one call among 1.25 million records, to index and seal them, and to search them for a text.
 
 The store is made anew in a temporary folder. All figures are ratios within this run: whole processes by the CPU time
-that they take, the median of turns with a bare Python that imports json and sqlite3; indexing and sealing against parsing the same
-lines with json; searching for a text against ripgrep on the same files, by wall time, which both spend waiting alike.
+that they take, the median of turns with a bare Python that imports json and sqlite3; indexing and sealing against
+parsing the same lines with json; searching for a text against ripgrep on the same files, by wall time, which both spend
+waiting alike.
 """
 
 from __future__ import annotations
