@@ -147,7 +147,21 @@ def _control(value: Any) -> str:
         raise Invalid("valid: a file's path or an https URL; a plain http URL could be forged on the way")
     if "@" in rest.partition("/")[0]:
         raise Invalid("valid: an https URL without user and password; a token goes into OTEL_LOGGING_CONTROL_TOKEN")
+    if not rest.strip("/") or rest.startswith(("/", ":", "?", "#")):
+        raise Invalid("valid: a file's path or an https URL, which names a host")
     return f"https://{rest}"
+
+
+_NO_HOST = re.compile(r"[\s/@]|^[^:\[\]]*:\d*$")  # several, a URL, or one with its port
+
+
+def _hosts(value: Any) -> tuple[str, ...]:
+    names = _list(value)
+    if any(_NO_HOST.search(name) for name in names):
+        raise Invalid("valid: names, addresses or globs of hosts such as crm,*.example.com, without scheme and port")
+    if len(names) > 1 and "none" in (name.lower() for name in names):
+        raise Invalid("`none` stands alone")
+    return names
 
 
 def _secret(value: Any) -> Secret:
@@ -239,7 +253,7 @@ TABLE: tuple[Row, ...] = (
         "A file or an https URL through which running processes are steered."),
     Row("control_token", "OTEL_LOGGING_CONTROL_TOKEN", _secret, "none",
         "Bearer token for the https URL of OTEL_LOGGING_CONTROL; never shown.", secret=True),
-    Row("propagate_to", "OTEL_LOGGING_PROPAGATE_TO", _list, "own hosts",
+    Row("propagate_to", "OTEL_LOGGING_PROPAGATE_TO", _hosts, "own hosts",
         "Hosts to which outgoing requests carry the call in W3C Baggage; by default loopback, private addresses and "
         "names without a dot, never third parties. `none` switches it off."),
     Row("blrp_schedule_delay", "OTEL_BLRP_SCHEDULE_DELAY", _positive, "1000",

@@ -32,6 +32,7 @@ GOOD = [
     ("control", "/etc/x.json", "/etc/x.json"), ("control", "https://host/x", "https://host/x"),
     ("control_token", " s3cret ", Secret("s3cret")),
     ("propagate_to", "crm, api.internal", ("crm", "api.internal")), ("propagate_to", "none", ("none",)),
+    ("propagate_to", "*.example.com,10.0.0.7,::1,[::1],*", ("*.example.com", "10.0.0.7", "::1", "[::1]", "*")),
     ("blrp_schedule_delay", "200", 200), ("blrp_max_queue_size", "10", 10),
     ("blrp_max_export_batch_size", "1", 1), ("blrp_export_timeout", "5000", 5000),
 ]  # fmt: skip
@@ -41,13 +42,15 @@ BAD = [
     ("log_capture_print", "print"), ("enabled", "perhaps"), ("logs_exporter", "otpl"), ("logs_exporter", "none,otlp"),
     ("logs_exporter", ","), ("otlp_protocol", "http/json"), ("privacy", "none"), ("store", "a\x00b"), ("spool", "sometimes"),
     ("recorder", "big"), ("recorder", "call=lots"), ("recorder", "memory=1"), ("control", "http://host/x"),
+    ("control", "https://"), ("control", "https:///x"), ("propagate_to", "a b"), ("propagate_to", "https://crm"),
+    ("propagate_to", "crm:8080"), ("propagate_to", "none, crm"),
     ("blrp_schedule_delay", "0"), ("blrp_schedule_delay", "-5"), ("blrp_max_queue_size", "many"),
     ("blrp_max_export_batch_size", "1.5"), ("blrp_export_timeout", "never"), ("log_level", "x" * 10_000),
 ]  # fmt: skip
 
 ROWS = {row.name: row for row in settings.TABLE}
 # rows that take any text, or whose wrong values are tried in TestSecrets
-FREE = {"service_name", "policies", "propagate_to", "pseudonym_key", "control_token"}
+FREE = {"service_name", "policies", "pseudonym_key", "control_token"}
 
 
 class TestSecrets:
