@@ -170,11 +170,16 @@ def _doubles(number: int) -> struct.Struct:
 
 
 def entries(chunk: Chunk) -> list[Entry]:
-    """The entries of a chunk, with numbers in their texts."""
+    """The entries of a chunk, with numbers in their texts.
+
+    An entry whose site is not known has the last one. That can be if a finalizer logs while an entry is being made.
+    """
+    last = len(chunk.sites) - 1
+    codes = chunk.codes if max(chunk.codes) <= last else [min(code, last) for code in chunk.codes]
     return [
         Entry(int(time * 1e9), _text(text, template), name, ids, why, extras)
         for time, text, (name, ids, why, template, extras) in zip(
-            _times(chunk), _texts(chunk), map(chunk.sites.__getitem__, chunk.codes), strict=True
+            _times(chunk), _texts(chunk), map(chunk.sites.__getitem__, codes), strict=True
         )
     ]
 

@@ -150,9 +150,9 @@ class Ring:
         return made.memory
 
     def _unplace(self) -> None:
-        for place in self._placed:
+        placed, self._placed = self._placed, []  # a signal handler may place more meanwhile
+        for place in placed:
             place.context = None
-        self._placed.clear()
 
     def _append(self, made: Chunk) -> None:
         self._chunks.append(made)

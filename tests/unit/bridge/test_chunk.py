@@ -64,6 +64,12 @@ def test_more_sites_than_a_byte_counts():
     assert [one.name for one in chunk.entries(made(rows))] == [site[0] for _, site in rows]
 
 
+def test_a_site_that_is_not_known():
+    """One entry with a wrong number costs no other entry, and is there itself."""
+    one = chunk.make((1.0, 2.0), (b"a", b"b"), b"\0\7", (PLAIN,), rich=False)
+    assert [(entry.text, entry.name) for entry in chunk.entries(one)] == [("a", PLAIN[0]), ("b", PLAIN[0])]
+
+
 def test_numbers_of_known_sites_stay():
     """Sites that have a number keep it where others are added."""
     sites = [PLAIN, RICH]
